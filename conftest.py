@@ -1,0 +1,97 @@
+"""What tests and benchmarks share: the codec fixture, real servers, the report header, hypothesis profiles."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+
+import arcadedb_server
+import hypothesis
+import neo4j_server
+import pytest
+
+hypothesis.settings.register_profile("dev", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+ARCADEDB_EXISTS = sys.version_info >= (3, 11) and sys.implementation.name == "cpython"
+
+
+@dataclasses.dataclass(frozen=True)
+class Codec:
+    """One of the twins, imported directly, so that both run in one process whatever ``ASYNCBOLT_IMPL`` says."""
+
+    name: str
+
+    def _module(self, name: str) -> ModuleType:
+        return importlib.import_module(f"asyncbolt.{name}" if self.name == "c" else f"asyncbolt.{name}_py")
+
+    @property
+    def packstream(self) -> ModuleType:
+        return self._module("_packstream")
+
+    @property
+    def chunking(self) -> ModuleType:
+        return self._module("_chunking")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--impl",
+        choices=("both", "c", "python"),
+        default="both",
+        help="the twins that tests of the codec run on; a compiled twin that is not there is a failure",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "codec" in metafunc.fixturenames:
+        wanted = metafunc.config.getoption("--impl")
+        names = ("c", "python") if wanted == "both" else (wanted,)
+        metafunc.parametrize("codec", [Codec(name) for name in names], ids=names, indirect=True)
+
+
+@pytest.fixture
+def codec(request: pytest.FixtureRequest) -> Codec:
+    twin: Codec = request.param
+    assert twin.packstream and twin.chunking  # imports both: a missing build fails here, by name
+    return twin
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    import asyncbolt
+
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    if sys.implementation.name == "cpython" and not getattr(sys, "_is_gil_enabled", lambda: True)():
+        python += " without GIL"
+    return [
+        f"asyncbolt: {getattr(asyncbolt, '__version__', '?')} from {os.path.dirname(asyncbolt.__file__ or '?')}",
+        f"implementation: {asyncbolt.IMPLEMENTATION}, codec tests: {config.getoption('--impl')}, {python}",
+    ]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if ARCADEDB_EXISTS:
+        return
+    gone = [item for item in items if "arcadedb" in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=gone)
+    items[:] = [item for item in items if item not in gone]
+
+
+@pytest.fixture(scope="session")
+def arcadedb() -> Iterator[arcadedb_server.ArcadeDB]:
+    """A running ArcadeDB. Its tests are deselected where it does not exist; where it should, it must be there."""
+    with arcadedb_server.ArcadeDB() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=neo4j_server.VERSIONS)
+def neo4j(request: pytest.FixtureRequest) -> Iterator[neo4j_server.Neo4j]:
+    """A running Neo4j of each version, with authentication. Tests that use it are marked ``neo4j``."""
+    with neo4j_server.Neo4j(request.param) as server:
+        yield server
