@@ -1,4 +1,4 @@
-"""What tests and benchmarks share: the codec fixture, real servers, the report header, hypothesis profiles."""
+"""What tests and benchmarks share: the codec fixture, real servers, report header, hypothesis profiles."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ARCADEDB_EXISTS = sys.version_info >= (3, 11) and sys.implementation.name == "cp
 
 @dataclasses.dataclass(frozen=True)
 class Codec:
-    """One of the twins, imported directly, so that both run in one process whatever ``ASYNCBOLT_IMPL`` says."""
+    """One of the twins, imported directly: both run in one process, whatever ``ASYNCBOLT_IMPL`` says."""
 
     name: str
 
@@ -67,7 +67,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     import asyncbolt
 
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    if sys.implementation.name == "cpython" and not getattr(sys, "_is_gil_enabled", lambda: True)():
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
         python += " without GIL"
     return [
         f"asyncbolt: {getattr(asyncbolt, '__version__', '?')} from {os.path.dirname(asyncbolt.__file__ or '?')}",
@@ -85,7 +85,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def arcadedb() -> Iterator[arcadedb_server.ArcadeDB]:
-    """A running ArcadeDB. Its tests are deselected where it does not exist; where it should, it must be there."""
+    """A running ArcadeDB; its tests are deselected on a Python for which it does not exist."""
     with arcadedb_server.ArcadeDB() as server:
         yield server
 

@@ -88,7 +88,7 @@ def wanted() -> bool:
         sys.exit("ASYNCBOLT_NO_EXTENSIONS and ASYNCBOLT_REQUIRE_EXTENSIONS contradict each other")
     cpython = sys.implementation.name == "cpython"
     if required and not cpython:
-        sys.exit("ASYNCBOLT_REQUIRE_EXTENSIONS is set, but there are no extensions for this Python: not CPython")
+        sys.exit("ASYNCBOLT_REQUIRE_EXTENSIONS is set, but extensions are built for CPython only")
     return cpython and not no
 
 

@@ -93,19 +93,23 @@ def _decorate(function: _TestFunction, *, loops: tuple[str, ...], timeout: float
     return decorated
 
 
-def _new_loop(name: str) -> asyncio.AbstractEventLoop:
-    if name == "uvloop":
-        import uvloop
+@functools.cache
+def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    if name == "asyncio":
+        return asyncio.new_event_loop
+    import uvloop
 
-        loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-        return loop
-    return asyncio.new_event_loop()
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    # The first one opens a pipe that serves all later ones and is never closed.
+    factory().close()
+    return factory
 
 
 def _run(loop_name: str, make: Callable[[], Coroutine[Any, Any, _T]], timeout: float) -> None:
+    new_loop = _loop_factory(loop_name)
     before = open_fds()
     complaints: list[str] = []
-    loop = _new_loop(loop_name)
+    loop = new_loop()
     try:
         loop.set_debug(True)
         loop.slow_callback_duration = 3600  # debug mode makes everything slow
@@ -157,5 +161,5 @@ async def _end_other_tasks(complaints: list[str]) -> None:
 
 
 def _describe(context: dict[str, Any]) -> str:
-    exception = context.get("exception")
-    return f"the loop's exception handler was called: {context.get('message')}: {exception!r} ({context})"
+    more = ", ".join(f"{key}: {value!r}" for key, value in context.items() if key != "source_traceback")
+    return f"the loop's exception handler was called: {more}"
