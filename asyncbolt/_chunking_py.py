@@ -219,7 +219,7 @@ class MessageReader:
             return out
         self._busy = True
         try:
-            self._read(bytes(data), out)
+            self._read(data if type(data) is bytes else bytes(memoryview(data)), out)
         except UnpackError as exc:
             self._dead = True
             self._chunks.clear()

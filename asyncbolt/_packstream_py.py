@@ -451,7 +451,8 @@ class Unpacker:
 
     def unpack(self, data: bytes | bytearray | memoryview) -> Any:
         """Read exactly one value; raises UnpackError, also for bytes left over."""
-        data = bytes(data)
+        if type(data) is not bytes:
+            data = bytes(memoryview(data))
         self.aim(data, 0, len(data))
         value = self.read(0)
         self.finish()

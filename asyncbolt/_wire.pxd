@@ -1,0 +1,31 @@
+# Numbers of the wire for the compiled twins; a test compares them with _constants.py.
+
+cdef enum:
+    MAX_SIZE = 0x7FFFFFFF
+    MAX_CHUNK = 0xFFFF
+    MAX_FIELDS = 15
+    DEFAULT_MAX_DEPTH = 200
+
+    RUN = 0x10
+    SUCCESS = 0x70
+    RECORD = 0x71
+    IGNORED = 0x7E
+    FAILURE = 0x7F
+
+    TAG_UNSUPPORTED_TYPE = 0x3F
+    TAG_DATE = 0x44
+    TAG_DURATION = 0x45
+    TAG_LEGACY_DATE_TIME = 0x46
+    TAG_DATE_TIME = 0x49
+    TAG_NODE = 0x4E
+    TAG_PATH = 0x50
+    TAG_RELATIONSHIP = 0x52
+    TAG_TIME = 0x54
+    TAG_VECTOR = 0x56
+    TAG_POINT_2D = 0x58
+    TAG_POINT_3D = 0x59
+    TAG_LOCAL_DATE_TIME = 0x64
+    TAG_LEGACY_DATE_TIME_ZONE_ID = 0x66
+    TAG_DATE_TIME_ZONE_ID = 0x69
+    TAG_UNBOUND_RELATIONSHIP = 0x72
+    TAG_LOCAL_TIME = 0x74
