@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import fnmatch
 import re
 import sys
@@ -74,9 +75,7 @@ ALLOWED = {"time": {"time"}}  # DateTime.now() looks at a clock because it is as
 PROBES = {"_impl": {"_packstream", "_chunking"}}
 
 # Optional third-party packages, by the one file that may import them, and then inside a function only.
-OPTIONAL = {"aio._run": {"uvloop"}}
-
-Imports = set[str]
+OPTIONAL = {"aio._run": {"uvloop"}, "vector": {"numpy", "pyarrow"}}
 
 
 def module_name(path: Path) -> str:
@@ -106,7 +105,7 @@ def resolve(base: str, name: str) -> str:
 def absolute(path: Path, level: int, module: str) -> str | None:
     """The module below asyncbolt that a ``from`` import starts from; None if it is not asyncbolt's."""
     if level == 0:
-        return module.removeprefix("asyncbolt").removeprefix(".") if is_ours(module) else None
+        return ours_name(module) if is_ours(module) else None
     package = list(path.relative_to(PACKAGE).parts[:-1])
     assert level - 1 <= len(package), f"{path}: an import leaves the package"
     package = package[: len(package) - (level - 1)]
@@ -117,33 +116,52 @@ def is_ours(module: str) -> bool:
     return module == "asyncbolt" or module.startswith("asyncbolt.")
 
 
-def python_imports(path: Path) -> tuple[Imports, dict[str, bool]]:
-    """Modules below asyncbolt, and other top-level packages (with: is it imported at module level)."""
-    ours: Imports = set()
-    others: dict[str, bool] = {}
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-    inside = {
-        id(node)
-        for function in ast.walk(tree)
-        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
-        for node in ast.walk(function)
-    }
-    for node in ast.walk(tree):
+def ours_name(module: str) -> str:
+    return module.removeprefix("asyncbolt").removeprefix(".")
+
+
+@dataclasses.dataclass
+class Imports:
+    """What one file imports.
+
+    Modules of other packages map to whether they are imported at module level. What only type checkers import
+    counts for the floors; it makes no cycle, and needs no package when the program runs.
+    """
+
+    ours: set[str] = dataclasses.field(default_factory=set)
+    ours_for_checkers: set[str] = dataclasses.field(default_factory=set)
+    others: dict[str, bool] = dataclasses.field(default_factory=dict)
+
+    def add_other(self, name: str, *, at_module_level: bool) -> None:
+        root = name.partition(".")[0]
+        self.others[root] = self.others.get(root, False) or at_module_level
+
+
+def python_imports(path: Path) -> Imports:
+    found = Imports()
+
+    def visit(node: ast.AST, in_function: bool, for_checkers: bool) -> None:
+        ours = found.ours_for_checkers if for_checkers else found.ours
+        others: list[str] = []
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                if is_ours(alias.name):
-                    ours.add(alias.name.removeprefix("asyncbolt").removeprefix("."))
-                else:
-                    root = alias.name.partition(".")[0]
-                    others[root] = others.get(root, False) or id(node) not in inside
+            ours.update(ours_name(alias.name) for alias in node.names if is_ours(alias.name))
+            others = [alias.name for alias in node.names if not is_ours(alias.name)]
         elif isinstance(node, ast.ImportFrom):
             base = absolute(path, node.level, node.module or "")
             if base is None:
-                root = (node.module or "").partition(".")[0]
-                others[root] = others.get(root, False) or id(node) not in inside
+                others = [node.module or ""]
             else:
                 ours.update(resolve(base, alias.name) for alias in node.names)
-    return ours, others
+        for name in others:
+            if not for_checkers:
+                found.add_other(name, at_module_level=not in_function)
+        in_function = in_function or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for child in ast.iter_child_nodes(node):
+            guarded = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+            visit(child, in_function, for_checkers or (guarded and child in node.body))
+
+    visit(ast.parse(path.read_text(encoding="utf-8"), str(path)), False, False)
+    return found
 
 
 CYTHON_IMPORT = re.compile(
@@ -153,31 +171,32 @@ CYTHON_IMPORT = re.compile(
 )
 
 
-def cython_imports(path: Path) -> tuple[Imports, dict[str, bool]]:
-    ours: Imports = set()
-    others: dict[str, bool] = {}
+def cython_imports(path: Path) -> Imports:
+    found = Imports()
     text = re.sub(r"#[^\n]*", "", path.read_text(encoding="utf-8")).replace("\\\n", " ")
     for match in CYTHON_IMPORT.finditer(text):
         if match["plain"] is not None:
             for name in (part.split()[0] for part in match["plain"].split(",")):
                 if is_ours(name):
-                    ours.add(name.removeprefix("asyncbolt").removeprefix("."))
+                    found.ours.add(ours_name(name))
                 else:
-                    others[name.partition(".")[0]] = True
+                    found.add_other(name, at_module_level=True)
             continue
         names = [part.split()[0] for part in match["names"].strip("()").split(",") if part.strip()]
         base = absolute(path, len(match["dots"]), match["base"])
         if base is None:
-            others[match["base"].partition(".")[0]] = True
+            found.add_other(match["base"], at_module_level=True)
         else:
-            ours.update(resolve(base, name) for name in names)
-    return ours, others
+            found.ours.update(resolve(base, name) for name in names)
+    return found
 
 
-def imports(path: Path) -> tuple[Imports, dict[str, bool]]:
-    ours, others = cython_imports(path) if path.suffix in (".pyx", ".pxd") else python_imports(path)
+def imports(path: Path) -> Imports:
     own = module_name(path)
-    return ours - {own} - PROBES.get(own, set()), others
+    found = cython_imports(path) if path.suffix in (".pyx", ".pxd") else python_imports(path)
+    for modules in (found.ours, found.ours_for_checkers):
+        modules -= {own} | PROBES.get(own, set())
+    return found
 
 
 def relative(path: Path) -> str:
@@ -187,14 +206,16 @@ def relative(path: Path) -> str:
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_imports_only_from_its_floor_or_below(path):
     own = module_name(path)
-    above = {module: floor(module) for module in imports(path)[0] if floor(module) > floor(own)}
+    found = imports(path)
+    used = found.ours | found.ours_for_checkers
+    above = {module: floor(module) for module in used if floor(module) > floor(own)}
     assert not above, f"{relative(path)} (floor {floor(own)}) imports from above: {above}"
 
 
 def test_there_are_no_cycles():
-    graph: dict[str, Imports] = {}
+    graph: dict[str, set[str]] = {}
     for path in SOURCES:
-        graph.setdefault(module_name(path), set()).update(imports(path)[0])
+        graph.setdefault(module_name(path), set()).update(imports(path).ours)
     done: set[str] = set()
 
     def visit(module: str, trail: list[str]) -> None:
@@ -212,14 +233,14 @@ def test_there_are_no_cycles():
 def test_lower_floors_know_no_event_loop_and_no_clock(path):
     module = module_name(path)
     if floor(module) <= 5 or module in WITHOUT_IO:
-        found = set(imports(path)[1]) & EVENT_LOOPS_AND_CLOCKS - ALLOWED.get(module, set())
+        found = set(imports(path).others) & EVENT_LOOPS_AND_CLOCKS - ALLOWED.get(module, set())
         assert not found, f"{relative(path)} imports {sorted(found)}"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_core_imports_the_standard_library_only(path):
     known = set(sys.stdlib_module_names) | {"cython", "libc", "cpython"}
-    others = {name: outside for name, outside in imports(path)[1].items() if name not in known}
+    others = {name: outside for name, outside in imports(path).others.items() if name not in known}
     optional = OPTIONAL.get(module_name(path), set())
     assert set(others) <= optional, f"{relative(path)} imports {sorted(others)}"
     assert not any(others.values()), f"{relative(path)} imports {sorted(others)} outside a function"
@@ -244,12 +265,14 @@ def source(tmp_path, monkeypatch):
 def test_reader_of_python_imports(source):
     path = source(
         "aio/client.py",
-        "import asyncio, asyncbolt.graph\nfrom . import flow, other\nfrom ..protocol.client import X\n"
-        "def f():\n    import uvloop\n    from asyncbolt import graph as g\n",
+        "import asyncio, asyncbolt.graph\nfrom . import flow, other\n"
+        "def f():\n    import uvloop\n    from asyncbolt import graph as g\n"
+        "if TYPE_CHECKING:\n    from typing_extensions import Self\n    from ..protocol.client import X\n",
     )
-    ours, others = python_imports(path)
-    assert ours == {"graph", "aio.flow", "aio", "protocol.client"}
-    assert others == {"asyncio": True, "uvloop": False}
+    found = python_imports(path)
+    assert found.ours == {"graph", "aio.flow", "aio"}
+    assert found.ours_for_checkers == {"protocol.client"}
+    assert found.others == {"asyncio": True, "uvloop": False}
 
 
 def test_reader_of_cython_imports(source):
@@ -259,6 +282,6 @@ def test_reader_of_cython_imports(source):
         "from ._packstream cimport (Writer,\n    Reader)\nfrom . cimport graph\nimport struct\n"
         "from asyncbolt.aio cimport flow\n",
     )
-    ours, others = cython_imports(path)
-    assert ours == {"_packstream", "graph", "aio.flow"}
-    assert others == {"cython": True, "libc": True, "struct": True}
+    found = cython_imports(path)
+    assert found.ours == {"_packstream", "graph", "aio.flow"}
+    assert found.others == {"cython": True, "libc": True, "struct": True}

@@ -1,0 +1,97 @@
+# Everything a developer runs. The first call makes .venv and builds the extension; nothing else is needed but a
+# CPython with its headers, a C compiler and an index that pip can reach.
+#
+#   make demo       loads real flight data into a real graph database over Bolt, and reads it back (Python >= 3.11)
+#   make test       all tests: the pure twin under the upper floors, then everything on the compiled one
+#   make help       the rest
+
+SHELL := /bin/sh
+VENV ?= .venv
+PYTHON ?=
+export PYTHON
+
+BIN := $(VENV)/bin
+# -I: tests import the installed package, and never what lies in the current directory. -bb: bytes are not text.
+PYTEST := $(BIN)/python -I -bb -m pytest
+BUILD_INPUTS := pyproject.toml setup.py $(wildcard asyncbolt/*.pyx asyncbolt/*.pxd)
+# What the compiled run covers on both twins already, and what does not depend on the twin.
+PURE_SKIPS := --ignore=tests/codec --ignore=tests/test_layers.py --ignore=tests/test_build.py
+
+# Stops when the compiled codec is not what `import asyncbolt` finds.
+CHECK_BUILD := ASYNCBOLT_IMPL=c $(BIN)/python -I -c "import asyncbolt"
+
+.PHONY: help demo test test-c test-pure test-neo4j dist-test bench lint docs debug coverage clean
+
+help:
+	@echo "make demo | test | test-c | test-pure | test-neo4j | dist-test | bench | lint | docs | debug | coverage | clean"
+	@echo "variables: PYTHON=<interpreter for a new $(VENV)>  VENV=<folder>  ARGS=<more arguments>"
+
+$(VENV)/.created:
+	@python=$$(tools/find_python.sh 11 2>/dev/null || tools/find_python.sh 10) || exit 1; \
+	echo "making $(VENV) with $$python"; \
+	"$$python" -m venv --clear $(VENV) && $(BIN)/python -m pip install -q --upgrade pip && touch $@
+
+# What `make demo` needs is less than what tests need, so that it starts sooner.
+$(VENV)/.demo: $(VENV)/.created $(BUILD_INPUTS)
+	ASYNCBOLT_REQUIRE_EXTENSIONS=1 $(BIN)/python -m pip install -q -e '.[demo]'
+	$(CHECK_BUILD)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.created $(BUILD_INPUTS)
+	ASYNCBOLT_REQUIRE_EXTENSIONS=1 $(BIN)/python -m pip install -q -e '.[demo,uvloop,test,lint,docs]'
+	$(CHECK_BUILD)
+	@touch $(VENV)/.demo $@
+
+demo:
+	@if [ -e $(VENV)/.created ]; then PYTHON=$(BIN)/python tools/find_python.sh 11 >/dev/null; \
+	else tools/find_python.sh 11 >/dev/null; fi
+	@$(MAKE) --no-print-directory $(VENV)/.demo
+	$(BIN)/python examples/flights_demo.py $(ARGS)
+
+# The compiled run comes last: its summary is the one that counts every test.
+test: $(VENV)/.dev
+	@$(MAKE) --no-print-directory test-pure
+	@$(MAKE) --no-print-directory test-c
+
+test-c: $(VENV)/.dev
+	ASYNCBOLT_IMPL=c $(PYTEST) $(ARGS)
+
+test-pure: $(VENV)/.dev
+	ASYNCBOLT_IMPL=python $(PYTEST) --impl python $(PURE_SKIPS) $(ARGS)
+
+# Needs Maven and JDKs 17 and 25; downloads Neo4j into .cache on the first run.
+test-neo4j: $(VENV)/.dev
+	ASYNCBOLT_IMPL=c $(PYTEST) -m neo4j $(ARGS)
+
+# sdist -> wheels -> empty environments -> the suite from outside the checkout, for each Python in PYTHONS.
+dist-test:
+	tools/dist_test.sh $(PYTHONS)
+
+bench: $(VENV)/.dev
+	ASYNCBOLT_IMPL=c $(PYTEST) benchmarks --benchmark-only -p no:randomly $(ARGS)
+
+lint: $(VENV)/.dev
+	@if [ -n "$$(find tests benchmarks -name __init__.py)" ]; then echo "no __init__.py in tests, please"; exit 1; fi
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/cython-lint asyncbolt/*.pyx asyncbolt/*.pxd
+	$(BIN)/python -m mypy.stubtest asyncbolt._packstream asyncbolt._chunking
+
+docs: $(VENV)/.dev
+	$(BIN)/sphinx-build -W --keep-going -n -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+# Bounds checks, line tracing, annotated HTML beside the sources; the next `make test` builds the fast one again.
+debug: $(VENV)/.dev
+	ASYNCBOLT_REQUIRE_EXTENSIONS=1 ASYNCBOLT_DEBUG=1 $(BIN)/python -m pip install -q -e .
+	@rm -f $(VENV)/.dev $(VENV)/.demo
+	$(CHECK_BUILD)
+
+coverage: debug
+	ASYNCBOLT_IMPL=c $(BIN)/python -I -m coverage run -m pytest -m "not neo4j and not build" $(ARGS)
+	$(BIN)/coverage report
+
+clean:
+	rm -rf build dist wheelhouse *.egg-info docs/_build htmlcov .coverage* .mypy_cache .pytest_cache .ruff_cache
+	rm -f asyncbolt/*.c asyncbolt/*.html asyncbolt/*.so $(VENV)/.dev $(VENV)/.demo
+	find asyncbolt tests benchmarks examples docs -name __pycache__ -prune -exec rm -rf {} +
