@@ -1,0 +1,279 @@
+"""Turns what the codec has no rule for into what it has one for, or says why that is not possible.
+
+The codec looks at the exact type of a value; whatever it does not know it hands to :func:`normalize`.
+numpy and pandas are never imported: their classes are known by name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as _dt
+import decimal
+import enum
+import fractions
+import os
+import sys
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MappingView, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, Final
+
+from ._structure import Structure
+from .exceptions import PackError
+from .graph import Entity, Path
+from .spatial import Point, point_class
+from .time import DateTime, Duration, Time
+from .vector import UnsupportedType, Vector
+
+__all__ = ["normalize"]
+
+
+def normalize(value: Any) -> Any:
+    """Return an equivalent of *value* whose exact type the codec knows.
+
+    Lists and dicts come back shallow: what is in them is the codec's next turn.
+
+    Raises:
+        PackError: There is no equivalent; the reason has a hint.
+    """
+    # The base classes' own methods: a subclass may have bent __int__ or __str__ (as some enums do).
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        try:
+            return memoryview(value).tobytes()
+        except ValueError as exc:
+            raise PackError(f"a memoryview cannot be read: {exc}") from exc
+
+    # Before what follows: some classes of these packages are tuples, mappings or dates, and mean more.
+    for base in type(value).__mro__:
+        convert = _PACKAGES.get(base.__module__.partition(".")[0])
+        if convert is not None:
+            return convert(value)
+
+    if isinstance(value, _dt.timedelta):
+        return Duration.from_timedelta(value)
+    if isinstance(value, _dt.datetime):
+        return _date_time(value, value._submicro if isinstance(value, DateTime) else 0)
+    if isinstance(value, _dt.date):
+        return _dt.date(value.year, value.month, value.day)
+    if isinstance(value, _dt.time):
+        plain = _dt.time(
+            value.hour, value.minute, value.second, value.microsecond, value.tzinfo, fold=value.fold
+        )
+        return Time._wrap(plain, value._submicro) if isinstance(value, Time) else plain
+    if isinstance(value, (Duration, Structure, Point, Vector, Entity, Path, UnsupportedType)):
+        return _own(value)
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, uuid.UUID):
+        return uuid.UUID(int=value.int)
+    raise _refused(value, _hint(value))
+
+
+def _own(value: Any) -> Any:
+    """A subclass of one of our own classes, where that makes sense."""
+    if isinstance(value, Duration):
+        return Duration._make(*value)
+    if isinstance(value, Point):
+        return point_class(value._srid, len(value._coordinates))(value._coordinates, value._srid)
+    raise _refused(value, "it comes from a server; send what identifies it, such as element_id")
+
+
+def _date_time(value: _dt.datetime, submicro: int) -> _dt.datetime:
+    plain = _dt.datetime(
+        value.year, value.month, value.day, value.hour, value.minute, value.second,
+        value.microsecond, value.tzinfo, fold=value.fold,
+    )  # fmt: skip
+    return DateTime._wrap(plain, submicro) if submicro else plain
+
+
+def _refused(value: object, hint: str) -> PackError:
+    cls = type(value)
+    name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    return PackError(f"a value of type {name} cannot be packed{'; ' if hint else ''}{hint}")
+
+
+# numpy
+
+_EPOCH: Final = _dt.datetime(1970, 1, 1)
+_GIGA: Final = 1_000_000_000
+
+# Units of datetime64 and timedelta64 below the second, and how many of them a second has.
+_FINE_UNITS: Final = {"ms": 10**3, "us": 10**6, "ns": 10**9, "ps": 10**12, "fs": 10**15, "as": 10**18}
+
+_DURATIONS: Final[dict[str, Callable[[int], Duration]]] = {
+    "Y": lambda count: Duration(years=count),
+    "M": lambda count: Duration(months=count),
+    "W": lambda count: Duration(weeks=count),
+    "D": lambda count: Duration(days=count),
+    "h": lambda count: Duration(hours=count),
+    "m": lambda count: Duration(minutes=count),
+    "s": lambda count: Duration(seconds=count),
+}
+
+
+def _from_numpy(value: Any) -> Any:
+    bases = [base.__name__ for base in type(value).__mro__]
+    if "ndarray" in bases:
+        return _from_array(value)
+    if "generic" in bases:
+        return _from_scalar(value)
+    raise _refused(value, "")
+
+
+def _from_array(value: Any) -> Any:
+    kind = value.dtype.kind
+    if kind == "V":
+        raise _refused(value, "an array of records has no equivalent; send a list of dicts")
+    # tolist() makes ints of most dates.
+    plain = (list(value) if value.ndim else value[()]) if kind in "mM" else value.tolist()
+    return plain if type(plain) in _PLAIN else normalize(plain)
+
+
+_PLAIN: Final = frozenset((list, int, float, bool, str, bytes, type(None)))
+
+
+def _from_scalar(value: Any) -> Any:
+    kind = value.dtype.kind
+    if kind == "b":
+        return bool(value)
+    if kind in "iu":
+        return int(value)
+    if kind == "f":
+        return float(value)
+    if kind == "M":
+        return _from_datetime64(value)
+    if kind == "m":
+        return _from_timedelta64(value)
+    raise _refused(value, _COMPLEX if kind == "c" else "")
+
+
+def _unit(value: Any) -> tuple[str, int]:
+    """The unit of a datetime64 or timedelta64, and how many of them make one step."""
+    unit, step = sys.modules["numpy"].datetime_data(value.dtype)
+    return unit, step
+
+
+def _from_datetime64(value: Any) -> _dt.datetime | None:
+    if value != value:
+        return None
+    # Going through years is safe for every unit, seconds may overflow.
+    year = 1970 + int(value.astype("datetime64[Y]").astype("int64"))
+    if not _dt.MINYEAR <= year <= _dt.MAXYEAR:
+        raise PackError(f"numpy.datetime64 of the year {year}: years go from {_dt.MINYEAR} to {_dt.MAXYEAR}")
+    unit, step = _unit(value)
+    if unit in _FINE_UNITS:
+        per_second = _FINE_UNITS[unit]
+        seconds, rest = divmod(int(value.astype("int64")) * step, per_second)
+        nanos = rest * _GIGA // per_second
+    else:
+        seconds, nanos = int(value.astype("datetime64[s]").astype("int64")), 0
+    micros, submicro = divmod(nanos, 1000)
+    return _date_time(_EPOCH + _dt.timedelta(0, seconds, micros), submicro)
+
+
+def _from_timedelta64(value: Any) -> Duration | None:
+    if value != value:
+        return None
+    unit, step = _unit(value)
+    count = int(value.astype("int64")) * step
+    if unit in _FINE_UNITS:
+        return Duration(nanoseconds=fractions.Fraction(count * _GIGA, _FINE_UNITS[unit]))
+    convert = _DURATIONS.get(unit)
+    if convert is None:
+        raise PackError("a numpy.timedelta64 without a unit has no equivalent; give it one, such as 's'")
+    try:
+        return convert(count)
+    except ValueError as exc:
+        raise PackError(str(exc)) from None
+
+
+# pandas
+
+
+def _from_pandas(value: Any) -> Any:
+    bases = {base.__name__ for base in type(value).__mro__}
+    if bases & {"NAType", "NaTType"}:
+        return None
+    if "Timestamp" in bases:
+        return _date_time(value, value.nanosecond)
+    if "Timedelta" in bases:
+        seconds = value.days * 86_400 + value.seconds
+        return Duration(seconds=seconds, microseconds=value.microseconds, nanoseconds=value.nanoseconds)
+    if "DataFrame" in bases:
+        columns = list(value.columns)
+        if len(set(columns)) < len(columns):
+            raise PackError("a DataFrame with two columns of one name has no equivalent")
+        return {name: column.tolist() for name, column in value.items()}
+    if bases & {"Series", "Index", "ExtensionArray"}:
+        return value.tolist()
+    if "ndarray" in bases or "generic" in bases:
+        return _from_numpy(value)
+    raise _refused(value, "use str(...)")
+
+
+# The official driver
+
+
+def _from_neo4j(value: Any) -> Any:
+    raise _refused(value, "use the class of the same name in asyncbolt")
+
+
+_PACKAGES: Final[dict[str, Callable[[Any], Any]]] = {
+    "numpy": _from_numpy,
+    "pandas": _from_pandas,
+    "neo4j": _from_neo4j,
+}
+
+
+# Refusals
+
+_LIST: Final = "use list(...)"
+_COMPLEX: Final = "send its real and imaginary parts"
+_NUMBER: Final = "use float(...) or str(...)"
+
+
+def _hint(value: Any) -> str:
+    if isinstance(value, type):
+        return "it is a class; an instance was expected"
+    if dataclasses.is_dataclass(value):
+        return "use dataclasses.asdict(...)"
+    if isinstance(value, enum.Enum):
+        return "use its .value"
+    if isinstance(value, (decimal.Decimal, fractions.Fraction)):
+        return _NUMBER
+    if isinstance(value, complex):
+        return _COMPLEX
+    if isinstance(value, (AbstractSet, MappingView, Iterator, Sequence)):
+        return _LIST
+    if isinstance(value, AsyncIterator):
+        return "use [x async for x in ...]"
+    if isinstance(value, Awaitable):
+        return "it must be awaited first"
+    if isinstance(value, os.PathLike):
+        return "use str(...)"
+    if isinstance(value, _dt.tzinfo):
+        return "use its name"
+    for name, hint in _METHODS.items():
+        if hasattr(value, name):
+            return hint
+    return ""
+
+
+# Classes that many packages have in common, known by a method.
+_METHODS: Final = {
+    "__attrs_attrs__": "use attrs.asdict(...)",
+    "model_dump": "use its .model_dump()",
+    "to_dicts": "use its .to_dicts()",
+    "to_pylist": "use its .to_pylist()",
+    "to_list": "use its .to_list()",
+    "tolist": "use its .tolist()",
+    "__iter__": _LIST,
+}
