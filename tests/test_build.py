@@ -1,6 +1,6 @@
 """What gets built: the sdist, wheels from it, and the switches of setup.py.
 
-The tools of ``build-system.requires`` come from the environment (extra ``test``), so nothing is downloaded here.
+The tools of ``build-system.requires`` come from the environment (extra ``test``), so nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def test_pure_wheel(source, tmp_path):
     assert wheel.name.endswith("-py3-none-any.whl")
     assert_contents(wheel, compiled=False)
     assert implementation_of(wheel, tmp_path) == "python"
-    result = run(sys.executable, "-I", "-c", importing(tmp_path), cwd=tmp_path, ASYNCBOLT_IMPL="c")
+    result = import_from(tmp_path, ASYNCBOLT_IMPL="c")
     assert result.returncode != 0
     assert "ImportError" in result.stderr
     assert "ASYNCBOLT_IMPL" in result.stderr
@@ -111,14 +111,16 @@ def assert_contents(wheel: Path, *, compiled: bool) -> None:
     assert extensions == (set(MODULES) if compiled else set())
 
 
-def importing(folder: Path) -> str:
-    return f"import sys; sys.path.insert(0, {str(folder)!r}); import asyncbolt; print(asyncbolt.IMPLEMENTATION)"
+def import_from(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    code = f"import sys; sys.path.insert(0, {str(folder)!r}); import asyncbolt; print(asyncbolt.IMPLEMENTATION)"
+    # -S: the import hook of an editable installation would add its compiled modules to a pure package.
+    return run(sys.executable, "-I", "-S", "-W", "error", "-c", code, cwd=folder, **variables)
 
 
 def implementation_of(wheel: Path, folder: Path) -> str:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
-    result = run(sys.executable, "-I", "-W", "error", "-c", importing(folder), cwd=folder)
+    result = import_from(folder)
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
 
