@@ -1,7 +1,7 @@
 """Chunk framing fused with packing, compiled: the twin of the pure-Python ``_chunking_py``.
 
-Bytes from the socket become, in one call, everything that is complete in them; a message and its fields become,
-in one call, framed bytes. Same names, same behaviour, same errors to the letter as the pure twin.
+Bytes from the socket become, in one call, everything that is complete in them; a message and its fields
+become, in one call, framed bytes. Same names, same behaviour, same errors to the letter as the pure twin.
 """
 
 from collections import deque
@@ -205,8 +205,13 @@ cdef class MessageReader:
     def __init__(self, version=(6, 1), *, bint utc_patch=False, bint extended_types=False,
                  Py_ssize_t max_message_size=_wire.MAX_SIZE, Py_ssize_t max_depth=_wire.DEFAULT_MAX_DEPTH,
                  max_elements=None, bint runs=True):
-        self.unpacker = Unpacker(version, utc_patch=utc_patch, extended_types=extended_types, max_depth=max_depth,
-                                 max_elements=max_elements)
+        self.unpacker = Unpacker(
+            version,
+            utc_patch=utc_patch,
+            extended_types=extended_types,
+            max_depth=max_depth,
+            max_elements=max_elements,
+        )
         self.max_message_size = max_message_size
         self.runs = runs
 
@@ -344,7 +349,7 @@ cdef class MessageReader:
         """Read one message; gives the run of rows that the next one may go on with."""
         cdef Unpacker unpacker = self.unpacker
         cdef uint8_t marker = p[0]
-        cdef int signature, count, index
+        cdef int signature, count
         cdef PyObject *value
         cdef list parts
         if not 0xB0 <= marker < 0xC0:
@@ -371,7 +376,7 @@ cdef class MessageReader:
         unpacker.aim(p, end)
         unpacker.p = p + 2
         parts = [signature]
-        for index in range(count):
+        for _ in range(count):
             value = unpacker.read(0)
             parts.append(<object>value)
             decref(value)

@@ -1,7 +1,7 @@
 """Chunk framing fused with packing, in pure Python: the twin of the compiled ``_chunking``.
 
-Bytes from the socket become, in one call, everything that is complete in them; a message and its fields become,
-in one call, framed bytes. Same names, same behaviour, same errors to the letter as the compiled twin.
+Bytes from the socket become, in one call, everything that is complete in them; a message and its fields
+become, in one call, framed bytes. Same names, same behaviour, same errors to the letter as the compiled twin.
 """
 
 from __future__ import annotations

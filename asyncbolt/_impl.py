@@ -23,7 +23,9 @@ def _choose() -> str:
         from . import _chunking, _packstream  # noqa: F401
     except ImportError as exc:
         if wanted == "c":
-            raise ImportError(f"ASYNCBOLT_IMPL is 'c', but the compiled codec cannot be imported: {exc}") from exc
+            raise ImportError(
+                f"ASYNCBOLT_IMPL is 'c', but the compiled codec cannot be imported: {exc}"
+            ) from exc
         return "python"
     return "c"
 

@@ -1,8 +1,8 @@
 """PackStream, compiled: the twin of the pure-Python ``_packstream_py``.
 
-Same names, same values, same errors to the letter. What is read is made through the C interface, without a Python
-call for each value, and what holds nothing but atoms is hidden from the garbage collector, which would otherwise
-cost more than the reading.
+Same names, same values, same errors to the letter. What is read is made through the C interface, without a
+Python call for each value, and what holds nothing but atoms is hidden from the garbage collector, which would
+otherwise cost more than the reading.
 """
 
 import datetime as _dt
@@ -11,8 +11,6 @@ from zoneinfo import ZoneInfo as _ZoneInfo
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.datetime cimport (
-    PyDate_CheckExact,
-    PyDateTime_CheckExact,
     date_day,
     date_month,
     date_year,
@@ -86,8 +84,8 @@ cdef extern from *:
     }
     static inline PyObject *bolt_datetime(PyObject *cls, int year, int month, int day, int hour, int minute,
                                           int second, int microsecond, PyObject *zone, int fold) {
-        return PyDateTimeAPI->DateTime_FromDateAndTimeAndFold(year, month, day, hour, minute, second, microsecond,
-                                                              zone, fold, (PyTypeObject *)cls);
+        return PyDateTimeAPI->DateTime_FromDateAndTimeAndFold(
+            year, month, day, hour, minute, second, microsecond, zone, fold, (PyTypeObject *)cls);
     }
     static inline PyObject *bolt_date(PyObject *cls, int year, int month, int day) {
         return PyDateTimeAPI->Date_FromDate(year, month, day, (PyTypeObject *)cls);
@@ -971,7 +969,9 @@ cdef class Unpacker:
         value = new_str(<const char *>data, size, NULL)
         return value if value != NULL else self.refuse_string(data, size, at)
 
-    cdef int enter(self, str what, Py_ssize_t count, int width, Py_ssize_t depth, const uint8_t *at) except -1:
+    cdef int enter(
+        self, str what, Py_ssize_t count, int width, Py_ssize_t depth, const uint8_t *at
+    ) except -1:
         # Every element takes a byte at least, also those still owed to the containers around this one: so all
         # promises together are bounded by what has arrived.
         if depth >= self.max_depth:
@@ -1024,13 +1024,13 @@ cdef class Unpacker:
     cdef PyObject *read_map(self, Py_ssize_t count, Py_ssize_t depth, const uint8_t *at) except NULL:
         # The caller knows whether the map itself can be reached, and so must be tracked.
         cdef dict entries
-        cdef Py_ssize_t index
+        cdef Py_ssize_t _
         cdef object key
         cdef PyObject *pointer
         cdef int failed
         self.enter("a map", count, 2, depth, at)
         entries = PyDict_New()
-        for index in range(count):
+        for _ in range(count):
             self.owed -= 1
             pointer = self.read_key(depth + 1)
             key = <object>pointer
@@ -1074,7 +1074,11 @@ cdef class Unpacker:
             hashed = (hashed ^ data[i]) * 16777619
         slot = self.keys + ((hashed ^ (hashed >> 15)) & (KEY_SLOTS - 1))
         value = slot[0]
-        if value != NULL and PyUnicode_GET_LENGTH(value) == size and memcmp(PyUnicode_DATA(value), data, size) == 0:
+        if (
+            value != NULL
+            and PyUnicode_GET_LENGTH(value) == size
+            and memcmp(PyUnicode_DATA(value), data, size) == 0
+        ):
             self.p = data + size
             incref(value)
             return value
@@ -1319,10 +1323,14 @@ cdef class Unpacker:
                 return self.make_date(<object>fields[0])
             if tag == _wire.TAG_LEGACY_DATE_TIME and count == 3 and not self.utc:
                 zone = self.fixed_zone(<object>fields[2])
-                return None if zone is None else self.make_datetime(<object>fields[0], <object>fields[1], zone, 0)
+                if zone is None:
+                    return None
+                return self.make_datetime(<object>fields[0], <object>fields[1], zone, 0)
             if tag == _wire.TAG_LEGACY_DATE_TIME_ZONE_ID and count == 3 and not self.utc:
                 zone = self.find_zone(<object>fields[2])
-                return None if zone is None else self.make_datetime(<object>fields[0], <object>fields[1], zone, 0)
+                if zone is None:
+                    return None
+                return self.make_datetime(<object>fields[0], <object>fields[1], zone, 0)
             if tag == _wire.TAG_LOCAL_TIME and count == 1:
                 return self.make_time(<object>fields[0], None)
             if tag == _wire.TAG_TIME and count == 2:
@@ -1332,7 +1340,9 @@ cdef class Unpacker:
                 for i in range(4):
                     if not PyLong_CheckExact(<object>fields[i]):
                         return None
-                value = Duration._make(<object>fields[0], <object>fields[1], <object>fields[2], <object>fields[3])
+                value = Duration._make(
+                    <object>fields[0], <object>fields[1], <object>fields[2], <object>fields[3]
+                )
                 untrack(value)
                 return value
             if (tag == _wire.TAG_POINT_2D and count == 3) or (tag == _wire.TAG_POINT_3D and count == 4):

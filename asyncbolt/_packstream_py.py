@@ -166,7 +166,9 @@ class Packer:
         put(_head(len(value), 0xCC, "a byte array"))
         put(value)
 
-    def _write_list(self, value: list[Any] | tuple[Any, ...], put: Callable[[bytes], object], depth: int) -> None:
+    def _write_list(
+        self, value: list[Any] | tuple[Any, ...], put: Callable[[bytes], object], depth: int
+    ) -> None:
         if depth >= self._max_depth:
             raise Refusal(errors.too_deep_to_pack(self._max_depth))
         size = len(value)
@@ -274,7 +276,9 @@ class Packer:
 
     def _write_time(self, value: _dt.time, put: Callable[[bytes], object], depth: int) -> None:
         self._need_temporal()
-        nanos = ((value.hour * 60 + value.minute) * 60 + value.second) * 1_000_000_000 + value.microsecond * 1000
+        nanos = (
+            (value.hour * 60 + value.minute) * 60 + value.second
+        ) * 1_000_000_000 + value.microsecond * 1000
         if type(value) is Time:
             nanos += value._submicro
         if value.tzinfo is None:
@@ -292,7 +296,9 @@ class Packer:
     def _write_datetime(self, value: _dt.datetime, put: Callable[[bytes], object], depth: int) -> None:
         self._need_temporal()
         seconds = (
-            (value.toordinal() - _EPOCH_ORDINAL) * 86400 + (value.hour * 60 + value.minute) * 60 + value.second
+            (value.toordinal() - _EPOCH_ORDINAL) * 86400
+            + (value.hour * 60 + value.minute) * 60
+            + value.second
         )
         nanos = value.microsecond * 1000
         if type(value) is DateTime:
@@ -757,7 +763,9 @@ class Unpacker:
         except (OverflowError, ValueError):
             return None
         whole = (
-            (local.toordinal() - _EPOCH_ORDINAL) * 86400 + (local.hour * 60 + local.minute) * 60 + local.second
+            (local.toordinal() - _EPOCH_ORDINAL) * 86400
+            + (local.hour * 60 + local.minute) * 60
+            + local.second
         )
         return self._date_time(whole, nanos, zone, local.fold)
 
@@ -785,7 +793,9 @@ class Unpacker:
             return DateTime(
                 day.year, day.month, day.day, hour, minute, second, 0, zone, fold=fold, nanosecond=nanos
             )
-        return _dt.datetime(day.year, day.month, day.day, hour, minute, second, nanos // 1000, zone, fold=fold)
+        return _dt.datetime(
+            day.year, day.month, day.day, hour, minute, second, nanos // 1000, zone, fold=fold
+        )
 
     def _zone(self, name: Any) -> _dt.tzinfo | None:
         if type(name) is not str:
@@ -821,7 +831,12 @@ class Unpacker:
 
     def _build_vector(self, fields: list[Any], pos: int) -> Vector | None:
         kind, data = fields
-        if type(kind) is not bytes or type(data) is not bytes or len(kind) != 1 or kind[0] not in _VECTOR_TYPES:
+        if (
+            type(kind) is not bytes
+            or type(data) is not bytes
+            or len(kind) != 1
+            or kind[0] not in _VECTOR_TYPES
+        ):
             return None
         name, width = _VECTOR_TYPES[kind[0]]
         if len(data) % width:
@@ -833,7 +848,12 @@ class Unpacker:
 
     def _build_unsupported(self, fields: list[Any], pos: int) -> UnsupportedType | None:
         name, major, minor, extra = fields
-        if type(name) is not str or type(major) is not int or type(minor) is not int or type(extra) is not dict:
+        if (
+            type(name) is not str
+            or type(major) is not int
+            or type(minor) is not int
+            or type(extra) is not dict
+        ):
             return None
         value = UnsupportedType.__new__(UnsupportedType)
         value._name = name

@@ -34,8 +34,8 @@ class BoltParser:
 
     Args:
         protocol: Any object; its ``on_chunk(chunk)`` is called with the content of each chunk (bytes), its
-            ``on_message_complete()`` at the end of each message. A missing method is not called. NOOPs (an end
-            marker where no message has begun, Bolt 4.1) are swallowed.
+            ``on_message_complete()`` at the end of each message. A missing method is not called. NOOPs (an
+            end marker where no message has begun, Bolt 4.1) are swallowed.
     """
 
     def __init__(self, protocol: object) -> None:
