@@ -1,0 +1,706 @@
+"""A connection that many tasks share."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, cast
+
+from .._constants import Message
+from ..aio._clock import Deadline, TimeoutExpired
+from ..exceptions import LocalProtocolError, ServiceUnavailable
+from ..protocol.events import ClientEvent
+from . import bulk
+from .lane import Group, Job, Lane, Login, Reset, Statement
+from .stream import BatchStream, ClientResponse, FetchJob, FetchResult, RunStream, StreamJob
+from .transaction import Transaction
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Unpack
+
+    from .._constants import Version
+    from ..aio.client import BoltClientProtocol
+    from ..protocol.client import ClientConnection, Request
+    from .connect import Opener
+
+__all__ = ["ClientSession", "StatementOptions"]
+
+logger = logging.getLogger("asyncbolt.client")
+
+_T = TypeVar("_T")
+
+RESET_TIMEOUT: Final = 5.0
+CLOSE_TIMEOUT: Final = 30.0
+
+
+class StatementOptions(TypedDict, total=False):
+    """The keyword options of RUN and BEGIN. None, or left out, means the server's default.
+
+    ``db`` (Bolt 4.0+): the database. ``mode`` (3+): ``"r"`` or ``"w"``. ``tx_metadata`` (3+): a map that the
+    server logs. ``tx_timeout`` (3+): milliseconds after which the server ends the transaction. ``bookmarks``
+    (3+): what must have happened before. ``imp_user`` (4.4+): whom to impersonate.
+    ``notifications_minimum_severity`` (5.2+), ``notifications_disabled`` (5.2+; categories, or
+    classifications from 5.6 on, which also go by their own names): which notifications are not wanted.
+    """
+
+    db: str | None
+    mode: str | None
+    tx_metadata: Mapping[str, Any] | None
+    tx_timeout: int | None
+    bookmarks: Iterable[str] | None
+    imp_user: str | None
+    notifications_minimum_severity: str | None
+    notifications_disabled: Iterable[str] | None
+    notifications_disabled_categories: Iterable[str] | None
+    notifications_disabled_classifications: Iterable[str] | None
+
+
+_OPTIONS: Final = frozenset(StatementOptions.__annotations__)
+
+
+class AuthToken(dict[str, Any]):
+    """An auth token that does not show its secrets."""
+
+    def __repr__(self) -> str:
+        shown = {
+            key: value if key in ("scheme", "principal", "realm") else "*******"
+            for key, value in self.items()
+        }
+        return repr(shown)
+
+    __str__ = __repr__
+
+
+class ClientSession:
+    """A connection to a Bolt server. Any number of tasks may use it at once.
+
+    Made by :func:`asyncbolt.connect`. Requests are written in the order in which they are asked for, without
+    waiting for each other's answers; each caller gets its own answer.
+
+    A task that is cancelled, or whose ``timeout`` is over, gives up its answer and harms nobody else. A
+    statement that the server skipped because somebody else's failed is sent again (it never ran); one that
+    may have run is not. Whoever needs several statements to happen together, or not at all, uses
+    :meth:`transaction`.
+    """
+
+    def __init__(self, opener: Opener, loop: asyncio.AbstractEventLoop) -> None:
+        self._opener = opener
+        self._loop = loop
+        self._database = opener.database
+        self._fetch_size = opener.fetch_size
+        self._default_extra: Mapping[str, Any] | None = (
+            None if opener.database is None else {"db": opener.database}
+        )
+        self._user_agent = ""
+        self._token: Mapping[str, Any] = {}
+        self._metadata: dict[str, Any] = {}
+        self._pipelined: list[StreamJob] = []
+        self._group: Group | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    def _attach(self, protocol: BoltClientProtocol) -> None:
+        """Take a connection whose version is known, or guessed."""
+        opener = self._opener
+        self._protocol = protocol
+        self._connection: ClientConnection = protocol.connection
+        self._lane = Lane(
+            self._connection,
+            max_inflight=opener.max_inflight,
+            max_inflight_bytes=opener.max_inflight_bytes,
+            acknowledge=opener.on_failure is Message.ACK_FAILURE,
+        )
+        self._streams = self._connection.has("streams")
+        self._flush_due = False
+        self._paused = False
+        self._timed_reset: Request | None = None
+        self._reset_timer: asyncio.TimerHandle | None = None
+        self._idle_waiter: asyncio.Future[None] | None = None
+        self._pipelined = []
+        self._group = None
+        self._closing = None
+        protocol._own(self)
+
+    # ---------------------------------------------------------------- what is known
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that the session belongs to."""
+        return self._loop
+
+    @property
+    def protocol(self) -> BoltClientProtocol:
+        """The asyncio protocol of the connection."""
+        return self._protocol
+
+    @property
+    def version(self) -> Version:
+        """The Bolt version that is spoken, as (major, minor)."""
+        version = self._connection.version
+        assert version is not None
+        return version
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the server said to the login: ``server``, ``connection_id``, ``hints`` ..."""
+        return self._metadata
+
+    server_metadata = metadata
+
+    @property
+    def client_name(self) -> str:
+        """The user agent that was sent."""
+        return self._user_agent
+
+    @property
+    def auth_token(self) -> Mapping[str, Any]:
+        """The auth token that was sent; its repr hides the credentials."""
+        return AuthToken(self._token)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection is up, as far as is known; :meth:`ping` finds out."""
+        return self._lane.error is None and not self._lane.closing
+
+    def __repr__(self) -> str:
+        version = self._connection.version
+        name = "" if version is None else f" Bolt {version[0]}.{version[1]}"
+        state = "connected" if self.is_connected else "closed"
+        return f"<ClientSession {self._opener.address}{name} {state}>"
+
+    # ---------------------------------------------------------------- statements
+
+    async def fetch(
+        self,
+        statement: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        **options: Unpack[StatementOptions],
+    ) -> FetchResult:
+        """Run *statement* and return all its rows: a list of tuples with ``fields``, ``metadata``,
+        ``summary``.
+
+        The statement is an auto-commit transaction of its own. When somebody else's statement on this session
+        fails while this one is on its way, the server skips this one, and it is sent again: so it may run
+        although one that was asked for earlier has failed. Whoever needs the order awaits each, or uses a
+        transaction.
+
+        Args:
+            statement: Cypher, or whatever the server speaks.
+            parameters: its parameters. They must not change before this returns: they are packed when it is
+                the statement's turn to be written.
+            timeout: seconds after which the answer is given up; whether the statement ran is then unknown.
+            options: see :class:`StatementOptions`.
+
+        Raises:
+            Neo4jError: the server's FAILURE.
+            PackError: a parameter cannot be packed. Nothing was sent.
+            LocalProtocolError: an option that the Bolt version does not have, or the session is closed.
+            ServiceUnavailable: the connection is lost; ``may_have_run`` says whether the statement was sent.
+            TimeoutError: the time is over.
+        """
+        job = FetchJob(statement, parameters, self._extra(options) if options else self._default_extra, None)
+        result: FetchResult = await self._call(job, timeout)
+        return result
+
+    async def execute(
+        self,
+        statement: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        **options: Unpack[StatementOptions],
+    ) -> dict[str, Any]:
+        """Run *statement*, discard its rows, and return the summary: ``type``, ``stats``, ``bookmark`` ...
+
+        Arguments, errors and what happens when others fail: as :meth:`fetch`.
+        """
+        extra = self._extra(options) if options else self._default_extra
+        summary: dict[str, Any] = await self._call(
+            Statement(statement, parameters, extra, discard=True), timeout
+        )
+        return summary
+
+    def batches(
+        self,
+        statement: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        fetch_size: int | None = None,
+        timeout: float | None = None,
+        **options: Unpack[StatementOptions],
+    ) -> BatchStream:
+        """Run *statement* and return an asynchronous iterator over its rows, as lists of tuples as they
+        arrive.
+
+        A list is what one read from the socket held; lists are never joined up to *fetch_size*. About two
+        ``fetch_size`` of rows wait at most when the reader is slow.
+
+        While this is being read, another request on the same session makes the connection pull the rest of
+        the rows into memory first (Bolt 4.0+ inside a transaction excepted), since nothing may stand behind
+        a result that is pulled in portions. That is safe, and takes as much memory as the rows; for large
+        results use a second session for what is done in the loop. Leaving the loop early discards the rest
+        of the rows; the statement itself runs to its end.
+
+        Args:
+            statement: Cypher, or whatever the server speaks.
+            parameters: its parameters.
+            fetch_size: rows per PULL (Bolt 4.0+), -1: all; None: the session's. Bolt 1 - 3 have no such
+                thing: there reading from the socket pauses when the reader is slow.
+            timeout: seconds that may pass before the next list is there.
+            options: see :class:`StatementOptions`.
+
+        Raises, while iterating: as :meth:`fetch`. An iteration that was cancelled or timed out gives up the
+        result.
+        """
+        size = self._fetch_size if fetch_size is None else _checked_size(fetch_size)
+        extra = self._extra(options) if options else self._default_extra
+        return BatchStream(self, statement, parameters, extra, fetch_size=size, lease=None, timeout=timeout)
+
+    def run(
+        self,
+        statement: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        get_eof: bool = False,
+        timeout: float | None = None,
+        **options: Unpack[StatementOptions],
+    ) -> RunStream:
+        """Run *statement*, behind those that :meth:`pipeline` queued, and iterate over all their records.
+
+        Each is a :class:`ClientResponse` of a list of values and RUN's metadata. The statement is sent when
+        the first record is asked for. Without a statement, what was pipelined is drained.
+
+        When one of them fails, that is raised, the ones behind it are ignored (``ignored`` on the iterator
+        tells how many), and the session is ready again.
+
+        Args:
+            statement: Cypher, or whatever the server speaks.
+            parameters: its parameters.
+            get_eof: yield a last response for each statement, with the summary's metadata, ``fields=None``
+                and ``eof=True``.
+            timeout: seconds that may pass before the next record is there.
+            options: see :class:`StatementOptions`.
+
+        Raises, while iterating: as :meth:`fetch`.
+        """
+        arguments = None
+        if statement is not None:
+            arguments = (statement, parameters, self._extra(options) if options else self._default_extra)
+        return RunStream(self, arguments, get_eof=get_eof, lease=None, timeout=timeout)
+
+    def pipeline(
+        self,
+        statement: str,
+        parameters: Mapping[str, Any] | None = None,
+        **options: Unpack[StatementOptions],
+    ) -> None:
+        """Queue *statement* without waiting; :meth:`run` gives its records.
+
+        Raises:
+            LocalProtocolError: more than ``max_inflight`` statements are pipelined, or the session is closed.
+        """
+        if len(self._pipelined) >= self._lane.max_inflight:
+            raise LocalProtocolError(
+                f"{len(self._pipelined)} statements are pipelined, no more than max_inflight: call run()"
+            )
+        if self._group is None:
+            self._group = Group()
+        job = StreamJob(
+            statement,
+            parameters,
+            self._extra(options) if options else self._default_extra,
+            fetch_size=-1,
+            mark=2 * self._fetch_size,
+            lease=None,
+            group=self._group,
+        )
+        self._submit(job)
+        self._pipelined.append(job)
+
+    async def execute_many(
+        self,
+        statement: str,
+        rows: Iterable[Any] | AsyncIterable[Any],
+        *,
+        batch_rows: int = bulk.BATCH_ROWS,
+        batch_bytes: int = bulk.BATCH_BYTES,
+        parameters: Mapping[str, Any] | None = None,
+        progress: Callable[[int, int | None], object] | None = None,
+        timeout: float | None = None,
+        **options: Unpack[StatementOptions],
+    ) -> bulk.BulkSummary:
+        """Run *statement* over *rows* in batches, which it finds in ``$rows``: ``UNWIND $rows AS row
+        CREATE ...``.
+
+        Several batches are on their way at once; memory is bounded whatever the number of rows. Each batch
+        is a transaction of its own and is committed when it is done: when one fails, those before it stay,
+        it and those behind it do not happen, and the error has ``first_row`` and ``row_count``, which say
+        what the failed batch held (the rows before ``first_row`` are committed). When the connection is
+        lost, the time is over or the caller is cancelled, some of the batches in flight may have been
+        committed. Inside a transaction (:meth:`Transaction.execute_many`) it is all or nothing.
+
+        Args:
+            statement: the statement, with ``$rows``.
+            rows: any iterable or asynchronous iterable of dicts, or of anything else that packs. A plain
+                one is read in this thread: one that blocks, blocks the event loop.
+            batch_rows: rows in a batch, at most.
+            batch_bytes: packed bytes that a batch should not exceed. What a row takes is estimated from the
+                batches before, which start small.
+            parameters: further parameters, the same for each batch.
+            progress: called with (rows done, rows in all or None) after each batch.
+            timeout: seconds for everything.
+            options: see :class:`StatementOptions`.
+
+        Raises: as :meth:`fetch`; errors of a batch have the two attributes. A PackError's path counts rows
+            from the
+        first of all: ``$rows[120003].when``.
+        """
+        extra = self._extra(options) if options else self._default_extra
+        return await bulk.execute_many(
+            self,
+            statement,
+            rows,
+            batch_rows=batch_rows,
+            batch_bytes=batch_bytes,
+            parameters=parameters,
+            progress=progress,
+            timeout=timeout,
+            extra=extra,
+            lease=None,
+        )
+
+    def transaction(
+        self, *, timeout: float | None = None, **options: Unpack[StatementOptions]
+    ) -> Transaction:
+        """Return a transaction, to be used with ``async with`` (Bolt 3+).
+
+        It leases the connection: requests of other tasks wait until it is over. The end of the block
+        commits, an exception in it rolls back. BEGIN travels with the first statement;
+        :meth:`Transaction.begin` waits for it.
+
+        Args:
+            timeout: seconds that each of its calls may take, unless they say otherwise.
+            options: see :class:`StatementOptions`.
+
+        Raises:
+            LocalProtocolError: the Bolt version has no transactions (1 and 2).
+        """
+        if not self._connection.supports(Message.BEGIN):
+            major, minor = self.version
+            raise LocalProtocolError(
+                f"Bolt {major}.{minor} has no BEGIN: each statement is a transaction of its own"
+            )
+        extra = self._extra(options) if options else self._default_extra
+        return Transaction(self, extra, timeout)
+
+    # ---------------------------------------------------------------- the connection
+
+    async def reset(self, *, timeout: float | None = None) -> ClientResponse:
+        """Interrupt whatever this connection is doing, and put the server's end into a clean state.
+
+        Every request that was sent and is unanswered fails, whoever waits for it, an open transaction is
+        rolled back, results of :meth:`pipeline` are dropped.
+
+        Args:
+            timeout: seconds to wait for the answer.
+        """
+        for job in self._take_pipeline()[0]:
+            self._abandon(job)
+        reset = Reset(waiter=self._loop.create_future())
+        self._lane.interrupt(reset)
+        self._schedule()
+        await self._await(reset, timeout)
+        return ClientResponse(["Successfully reset server session"], {}, True)
+
+    async def ping(self, *, timeout: float | None = None) -> None:
+        """Find out whether the connection works, by a RESET that waits until nothing else is unanswered.
+
+        Args:
+            timeout: seconds to wait.
+
+        Raises:
+            ServiceUnavailable: it does not.
+            TimeoutError: no answer within *timeout*.
+        """
+        await self._call(Reset(), timeout)
+
+    async def reconnect(self, *, timeout: float | None = None) -> None:
+        """Connect again with the arguments of :func:`asyncbolt.connect`. What was in flight is lost.
+
+        Args:
+            timeout: seconds that it may take.
+        """
+        self.abort()
+        await self._protocol._wait_closed()
+        await self._opener.open(self, timeout)
+
+    def close(self, *, timeout: float = CLOSE_TIMEOUT) -> None:
+        """Take no more requests, and close the connection when those in flight are answered.
+
+        Does not wait: :meth:`wait_closed` does. An open transaction is rolled back.
+
+        Args:
+            timeout: seconds after which the connection is cut, answered or not.
+        """
+        if self._closing is not None:
+            return
+        self._lane.close()
+        self._closing = self._loop.create_task(self._close(timeout))
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is closed."""
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+        await self._protocol._wait_closed()
+
+    def abort(self) -> None:
+        """Cut the connection at once. What is unanswered fails."""
+        self._lane.close()
+        transport = self._protocol.transport
+        if transport is not None:
+            transport.abort()
+        self._lost(ServiceUnavailable("the session was aborted"))
+
+    async def __aenter__(self) -> ClientSession:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+        await self.wait_closed()
+
+    async def _close(self, timeout: float) -> None:
+        deadline = Deadline(self._loop, timeout)
+        protocol = self._protocol
+        try:
+            self._flush()
+            while not (self._lane.idle or self._lane.error is not None):
+                self._idle_waiter = self._loop.create_future()
+                timer = self._loop.call_later(deadline.remaining() or 0.0, _set, self._idle_waiter)
+                try:
+                    await self._idle_waiter
+                finally:
+                    timer.cancel()
+                    self._idle_waiter = None
+                if not deadline.remaining():
+                    break
+            transport = protocol.transport
+            if transport is None:
+                return
+            if not self._lane.idle:
+                transport.abort()
+                self._lost(
+                    ServiceUnavailable(f"the session was closed, and no answer came within {timeout:g} s")
+                )
+                return
+            connection = self._connection
+            if not connection.closed and connection.supports(Message.GOODBYE):
+                if protocol._log is not None:
+                    protocol._log.note("C: GOODBYE")
+                connection.send_goodbye()
+                protocol._flush()
+            transport.close()
+            # A peer that does not read keeps the transport open: its buffer is never empty.
+            timer = self._loop.call_later(deadline.remaining() or 0.0, transport.abort)
+            try:
+                await protocol._wait_closed()
+            finally:
+                timer.cancel()
+        finally:
+            if protocol.transport is not None:
+                protocol.transport.abort()
+            self._lost(ServiceUnavailable("the session is closed"))
+
+    # ---------------------------------------------------------------- between the lane and the transport
+
+    def _extra(self, options: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        if not options.keys() <= _OPTIONS:
+            unknown = ", ".join(sorted(options.keys() - _OPTIONS))
+            raise TypeError(f"unknown keyword argument: {unknown}")
+        if self._default_extra is not None:
+            return {**self._default_extra, **options}
+        return options
+
+    def _submit(self, job: Job) -> None:
+        self._lane.submit(job)
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def _schedule(self) -> None:
+        """Write what may be written, in the next turn of the loop."""
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Let the lane write, in one go, and follow what it wants of the transport and the clock."""
+        self._flush_due = False
+        lane = self._lane
+        try:
+            lane.pump()
+        except Exception as error:
+            logger.exception("a fault in asyncbolt")
+            self._break(error)
+            return
+        self._protocol._flush()
+        reset = lane.reset_outstanding
+        if reset is not self._timed_reset:
+            self._time_reset(reset)
+        paused = lane.pause_wanted
+        if paused is not self._paused:
+            self._pause(paused)
+        if self._idle_waiter is not None and (lane.idle or lane.error is not None):
+            _set(self._idle_waiter)
+
+    def _break(self, error: BaseException) -> None:
+        transport = self._protocol.transport
+        if transport is not None:
+            transport.abort()
+        self._lost(error)
+
+    def _pause(self, paused: bool) -> None:
+        transport = self._protocol.transport
+        if transport is None or transport.is_closing():
+            return
+        self._paused = paused
+        if paused:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()
+
+    def _time_reset(self, reset: Request | None) -> None:
+        self._timed_reset = reset
+        if self._reset_timer is not None:
+            self._reset_timer.cancel()
+            self._reset_timer = None
+        if reset is not None:
+            self._reset_timer = self._loop.call_later(self._opener.reset_timeout, self._reset_expired)
+
+    def _reset_expired(self) -> None:
+        seconds = self._opener.reset_timeout
+        self._break(ServiceUnavailable(f"the server did not answer RESET within {seconds:g} s"))
+
+    def _drained(self) -> None:
+        """A slow reader has caught up."""
+        if self._paused or self._lane.stream_waits:
+            self._schedule()
+
+    def _lost(self, error: BaseException) -> None:
+        if self._reset_timer is not None:
+            self._reset_timer.cancel()
+            self._reset_timer = None
+        self._lane.lost(error)
+        if self._idle_waiter is not None:
+            _set(self._idle_waiter)
+
+    # What the protocol tells
+
+    def events_received(self, events: list[ClientEvent]) -> None:
+        """Called by the protocol: the connection has news."""
+        self._lane.receive(events)
+        if self._lane.error is not None:
+            self._lost(self._lane.error)
+        self._flush()
+
+    def writing_paused(self, paused: bool) -> None:
+        """Called by the protocol: the transport has enough to write, or has written it."""
+        self._lane.writable = not paused
+        if not paused:
+            self._schedule()
+
+    def connection_closed(self) -> None:
+        """Called by the protocol: the transport is gone."""
+        self._lost(self._connection.error or ServiceUnavailable("the connection is closed"))
+
+    # ---------------------------------------------------------------- waiting
+
+    async def _call(self, job: Job, timeout: float | None) -> Any:
+        """Submit *job* and wait for its result."""
+        future = job.waiter = self._loop.create_future()
+        self._lane.submit(job)
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+        if timeout is None:
+            try:
+                return await future
+            except asyncio.CancelledError:
+                self._abandon(job)
+                raise
+        return await self._await(job, timeout)
+
+    async def _await(self, job: Job, timeout: float | None) -> Any:
+        try:
+            return await self._bounded(cast("asyncio.Future[Any]", job.waiter), timeout)
+        except (asyncio.CancelledError, TimeoutExpired):
+            self._abandon(job)
+            raise
+
+    async def _bounded(self, future: asyncio.Future[_T], timeout: float | None) -> _T:
+        """Await *future*, at most *timeout* seconds."""
+        if timeout is None:
+            return await future
+        timer = self._loop.call_later(timeout, _expire, future, timeout)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+
+    def _abandon(self, job: Job, *, leave: bool = False) -> None:
+        self._lane.abandon(job, leave=leave)
+        self._schedule()
+
+    def _leave_later(self, jobs: tuple[Job, ...]) -> None:
+        """Called by finalizers, in whatever thread and moment: leave *jobs* in the loop's next turn."""
+        try:
+            self._loop.call_soon_threadsafe(self._leave, jobs)
+        except RuntimeError:
+            pass  # the loop is closed, and the connection with it
+
+    def _leave(self, jobs: tuple[Job, ...]) -> None:
+        for job in jobs:
+            self._abandon(job, leave=True)
+
+    def _take_pipeline(self) -> tuple[list[StreamJob], Group | None]:
+        jobs, group = self._pipelined, self._group
+        self._pipelined, self._group = [], None
+        return jobs, group
+
+    async def _login(
+        self, user_agent: str, token: Mapping[str, Any], options: Mapping[str, Any], wait: bool = True
+    ) -> Login:
+        """Send HELLO and LOGON, or INIT."""
+        self._user_agent = user_agent
+        self._token = token
+        senders: list[Callable[[ClientConnection], Request]] = [
+            lambda connection: connection.send_hello(user_agent, token, **options)
+        ]
+        if self._connection.supports(Message.LOGON):
+            senders.append(lambda connection: connection.send_logon(token))
+        login = Login(*senders, waiter=self._loop.create_future())
+        self._lane.submit(login)
+        self._metadata = login.answers
+        self._flush()
+        return login
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _expire(future: asyncio.Future[Any], timeout: float) -> None:
+    if not future.done():
+        future.set_exception(TimeoutExpired(f"no answer within {timeout:g} s"))
+
+
+def _checked_size(fetch_size: int) -> int:
+    if fetch_size != -1 and fetch_size < 1:
+        raise ValueError(f"fetch_size is -1 (all) or at least 1, not {fetch_size!r}")
+    return fetch_size
