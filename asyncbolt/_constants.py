@@ -8,6 +8,8 @@ from __future__ import annotations
 import enum
 from typing import Final
 
+__all__ = ["DEFAULT_MAX_DEPTH", "MAGIC", "MAX_CHUNK", "MAX_SIZE", "NEWEST", "Message", "Tag", "Version"]
+
 Version = tuple[int, int]
 """A Bolt version as (major, minor)."""
 
