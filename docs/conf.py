@@ -1,0 +1,43 @@
+"""Sphinx settings. `make docs` builds with warnings as errors and every reference checked."""
+
+import sys
+from pathlib import Path
+
+import asyncbolt
+
+sys.path.insert(0, str(Path(__file__).with_name("_ext")))
+
+project = "asyncbolt"
+author = "The asyncbolt developers"
+copyright = author
+version = release = asyncbolt.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "wire_states",
+]
+source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
+exclude_patterns = ["_build"]
+default_role = "code"
+nitpicky = True
+# Only our own names are checked: an index of Python's would have to be downloaded on each build.
+nitpick_ignore_regex = [(r"py:.*", r"(?!asyncbolt\b).*")]
+
+html_theme = "furo"
+html_title = f"asyncbolt {release}"
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_class_signature = "separated"
+python_use_unqualified_type_names = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+
+myst_heading_anchors = 3
+# The changelog and the guide for contributors link to files of the repository.
+suppress_warnings = ["myst.xref_missing"]
