@@ -256,9 +256,8 @@ class ClientSession:
         Raises, while iterating: as :meth:`fetch`. An iteration that was cancelled or timed out gives up the
         result.
         """
-        size = self._fetch_size if fetch_size is None else _checked_size(fetch_size)
         extra = self._extra(options) if options else self._default_extra
-        return BatchStream(self, statement, parameters, extra, fetch_size=size, lease=None, timeout=timeout)
+        return BatchStream(self, statement, parameters, extra, fetch_size=fetch_size, lease=None, timeout=timeout)
 
     def run(
         self,
@@ -698,9 +697,3 @@ def _set(future: asyncio.Future[None]) -> None:
 def _expire(future: asyncio.Future[Any], timeout: float) -> None:
     if not future.done():
         future.set_exception(TimeoutExpired(f"no answer within {timeout:g} s"))
-
-
-def _checked_size(fetch_size: int) -> int:
-    if fetch_size != -1 and fetch_size < 1:
-        raise ValueError(f"fetch_size is -1 (all) or at least 1, not {fetch_size!r}")
-    return fetch_size

@@ -221,11 +221,15 @@ class BatchStream(_Stream):
         parameters: Mapping[str, Any] | None,
         extra: Mapping[str, Any] | None,
         *,
-        fetch_size: int,
+        fetch_size: int | None,
         lease: Lease | None,
         timeout: float | None,
     ) -> None:
         super().__init__(session, timeout)
+        if fetch_size is None:
+            fetch_size = session._fetch_size
+        elif fetch_size != -1 and fetch_size < 1:
+            raise ValueError(f"fetch_size is -1 (all) or at least 1, not {fetch_size!r}")
         self._statement = statement
         self._parameters = parameters
         self._extra = extra

@@ -88,15 +88,12 @@ class Transaction:
         As :meth:`ClientSession.batches`; but from Bolt 4.0 on several results of one transaction may be
         open at once without one being pulled into memory for the other.
         """
-        from .session import _checked_size
-
-        size = self._session._fetch_size if fetch_size is None else _checked_size(fetch_size)
         return BatchStream(
             self._session,
             statement,
             parameters,
             None,
-            fetch_size=size,
+            fetch_size=fetch_size,
             lease=self._open(),
             timeout=self._limit(timeout),
         )
