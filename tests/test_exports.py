@@ -34,8 +34,9 @@ PROMISED = {
     "client/session.py": ["ClientResponse", "ClientSession"],
     "client/pool.py": ["create_pool"],
     "server/listener.py": ["create_server"],
-    "server/results.py": ["Result", "threaded"],
+    "server/results.py": ["Result"],
     "server/session.py": ["ServerSession"],
+    "server/threads.py": ["threaded"],
 }
 EXISTING = [name for file, names in PROMISED.items() if (INIT.parent / file).exists() for name in names]
 FACADES = ["packstream"]  # asyncbolt.packstream.pack

@@ -19,7 +19,7 @@ else
 fi
 for candidate in $candidates; do
     if fits "$candidate"; then
-        command -v "$candidate"
+        "$candidate" -c 'import sys; print(sys.executable)'
         exit 0
     fi
 done
