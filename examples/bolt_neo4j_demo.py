@@ -105,6 +105,9 @@ async def reset(session):
     print(f"Client received message:\n   {await session.reset()}")
 
 
+STEPS = (run, pipeline, failure, metadata, explain_and_profile, notifications, nodes, tidy_up, reset)
+
+
 async def main() -> int:
     parser = argparse.ArgumentParser(description="A dialogue with a Bolt server, shown byte by byte.")
     parser.add_argument("-u", "--username", required=True)

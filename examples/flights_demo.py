@@ -143,7 +143,7 @@ async def demo(target: Target, database: str | None, flights: source.Flights, *,
             answer = question.answer(flights)
             rows = await session.fetch(question.cypher, question.parameters(flights))
             wrong = questions.differences(answer, rows, question.tolerance)
-            print(f"  {question.text}\n    {question.show(answer)}   {'DIFFERENT' if wrong else 'equal'}")
+            print(f"  {question.text}\n    {question.in_words(answer)}   {'DIFFERENT' if wrong else 'equal'}")
             found += [f"{question.text} {text}" for text in wrong[: readback.MANY]]
 
         print("\nRates")
@@ -169,10 +169,6 @@ def _end(number: int, frame: object) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
-    # Like Ctrl+C, these unwind the stack, so that the server is stopped in good order.
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _end)
     started = time.monotonic()
     python = platform.python_version()
     print(f"asyncbolt {asyncbolt.__version__}, codec {asyncbolt.IMPLEMENTATION}, Python {python}")
@@ -201,4 +197,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # Like Ctrl+C, these unwind the stack, so that the server is stopped in good order.
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _end)
     sys.exit(main())

@@ -51,17 +51,11 @@ async def main() -> None:
     properties = ", ".join(f"{quoted(column)}: row.{quoted(column)}" for column in columns(options.file))
     statement = f"UNWIND $rows AS row CREATE (:{quoted(options.label)} {{{properties}}})"
 
-    done = 0
-
-    def progress(count):
-        nonlocal done
-        done = count
-
     started = time.perf_counter()
     async with asyncbolt.connect(options.uri) as session:
-        await session.execute_many(statement, rows(options.file), batch_rows=2000, progress=progress)
+        summary = await session.execute_many(statement, rows(options.file), batch_rows=2000)
     seconds = time.perf_counter() - started
-    print(f"{done} nodes in {seconds:.2f} s = {done / seconds:,.0f}/s")
+    print(f"{summary.rows} nodes in {seconds:.2f} s = {summary.rows / seconds:,.0f}/s")
 
 
 if __name__ == "__main__":

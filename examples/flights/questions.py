@@ -21,7 +21,10 @@ class Question:
     answer: Callable[[Flights], Rows]  #: the same, computed from the CSV files
     parameters: Callable[[Flights], Mapping[str, Any]] = lambda flights: {}
     tolerance: float = 0.0  #: by how much floats may differ
-    show: Callable[[Rows], str] = str  #: the answer in a few words
+    show: Callable[[Rows], str] = str  #: the answer in a few words, if it has a row
+
+    def in_words(self, rows: Rows) -> str:
+        return self.show(rows) if rows else "none"
 
 
 def _flights_per_carrier(flights: Flights) -> Rows:
@@ -87,12 +90,10 @@ def _show_pair(rows: Rows) -> str:
 
 def _show_planes(rows: Rows) -> str:
     shown = ", ".join(f"{tailnum} ({' and '.join(carriers)})" for tailnum, carriers in rows[:3])
-    return f"{len(rows)}{': ' if rows else ''}{shown}{' ...' if len(rows) > 3 else ''}"
+    return f"{len(rows)}: {shown}{' ...' if len(rows) > 3 else ''}"
 
 
 def _show_plane(rows: Rows) -> str:
-    if not rows:
-        return "none"
     return f"{len(rows)} flights, from {rows[0][0]:%d %b %H:%M} ({rows[0][3]}) to {rows[-1][0]:%d %b %H:%M}"
 
 

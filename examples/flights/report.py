@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 __all__ = ["Progress", "Rates"]
@@ -16,20 +16,30 @@ REPEAT = 5.0  #: seconds between two lines where no bar can be drawn
 
 
 class Progress:
-    """A bar on a terminal; elsewhere a line every few seconds. Call it with the number done so far."""
+    """A bar on a terminal; elsewhere a line every few seconds.
 
-    def __init__(self, what: str, total: int, stream: TextIO | None = None) -> None:
+    Call it with the number done so far; it is what `execute_many` takes as `progress`.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        total: int,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.what = what
         self.total = total
         self.done = 0
         self._stream = sys.stderr if stream is None else stream
         self._bar = self._stream.isatty()
-        self._started = time.monotonic()
+        self._clock = clock
+        self._started = clock()
         self._next = self._started + (0.0 if self._bar else REPEAT)
 
-    def __call__(self, done: int) -> None:
+    def __call__(self, done: int, total: int | None = None) -> None:
         self.done = done
-        now = time.monotonic()
+        now = self._clock()
         if now >= self._next:
             self._next = now + (REDRAW if self._bar else REPEAT)
             self._draw(now)

@@ -22,6 +22,7 @@ from typing import Any
 
 __all__ = ["ArcadeServer", "ServerNotStarted"]
 
+NEEDS = (3, 11)  #: what ArcadeDB's wheels are made for
 ATTEMPTS = 3  #: ports are free when they are looked up, and may not be any more when they are used
 
 
@@ -38,6 +39,7 @@ class ArcadeServer:
     host = "127.0.0.1"
     user = "root"
     database = "neo4j"
+    python = (sys.executable, "-P")  # without -P the modules beside this file would shadow others
 
     def __init__(self, patience: float = 60.0) -> None:
         self.patience = patience  #: seconds that a start, and then a stop, may take
@@ -59,15 +61,15 @@ class ArcadeServer:
         self.stop()
 
     def _start(self) -> None:
-        if sys.version_info < (3, 11):
-            version = ".".join(map(str, sys.version_info[:2]))
+        if sys.version_info < NEEDS:
+            needed, this = (".".join(map(str, version[:2])) for version in (NEEDS, sys.version_info))
             raise ServerNotStarted(
-                f"ArcadeDB needs Python 3.11 or newer, this is {version}: name another server with --server."
+                f"ArcadeDB needs Python {needed} or newer, this is {this}: name another server with --server."
             )
         self._folder = Path(tempfile.mkdtemp(prefix="asyncbolt-demo-"))
         # A session of its own: Ctrl+C reaches this process alone, which then stops the server in good order.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", __file__, str(self._folder)],
+            [*self.python, __file__, str(self._folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
