@@ -71,7 +71,7 @@ bench: $(VENV)/.dev
 	ASYNCBOLT_IMPL=c $(PYTEST) benchmarks --benchmark-only -p no:randomly $(ARGS)
 
 lint: $(VENV)/.dev
-	@if [ -n "$$(find tests benchmarks -name __init__.py)" ]; then echo "no __init__.py in tests, please"; exit 1; fi
+	@if [ -n "$$(find tests benchmarks -name __init__.py 2>/dev/null)" ]; then echo "no __init__.py in tests, please"; exit 1; fi
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/cython-lint asyncbolt/*.pyx asyncbolt/*.pxd

@@ -70,7 +70,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         python += " without GIL"
     return [
-        f"asyncbolt: {getattr(asyncbolt, '__version__', '?')} from {os.path.dirname(asyncbolt.__file__ or '?')}",
+        f"asyncbolt: {asyncbolt.__version__} from {os.path.dirname(asyncbolt.__file__)}",
         f"implementation: {asyncbolt.IMPLEMENTATION}, codec tests: {config.getoption('--impl')}, {python}",
     ]
 

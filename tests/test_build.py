@@ -112,7 +112,7 @@ def assert_contents(wheel: Path, *, compiled: bool) -> None:
 
 
 def import_from(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    code = f"import sys; sys.path.insert(0, {str(folder)!r})\nimport asyncbolt; print(asyncbolt.IMPLEMENTATION)"
+    code = f"import sys; sys.path.insert(0, {str(folder)!r})\nimport asyncbolt as a; print(a.IMPLEMENTATION)"
     # -S: the import hook of an editable installation would add its compiled modules to a pure package.
     return run(sys.executable, "-I", "-S", "-W", "error", "-c", code, cwd=folder, **variables)
 
