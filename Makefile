@@ -74,7 +74,7 @@ lint: $(VENV)/.dev
 	@if [ -n "$$(find tests benchmarks -name __init__.py 2>/dev/null)" ]; then echo "no __init__.py in tests, please"; exit 1; fi
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint asyncbolt/*.pyx asyncbolt/*.pxd
+	PATH=$(abspath $(BIN)):$$PATH $(BIN)/cython-lint asyncbolt/*.pyx asyncbolt/*.pxd
 	$(BIN)/python -m mypy.stubtest asyncbolt._packstream asyncbolt._chunking
 
 docs: $(VENV)/.dev
