@@ -210,6 +210,7 @@ class ServerRequest:
         n: PULL, DISCARD: how many records; -1 means all.
         qid: RUN: the number that its stream gets; PULL, DISCARD: the stream meant. -1 outside a transaction.
         in_transaction: whether an explicit transaction is open while this is handled.
+        overtakes: RESET: whether what was queued before it is IGNORED.
     """
 
     __slots__ = (
@@ -221,6 +222,7 @@ class ServerRequest:
         "in_transaction",
         "message",
         "n",
+        "overtakes",
         "parameters",
         "qid",
         "routing",
@@ -242,6 +244,7 @@ class ServerRequest:
         self.n = -1
         self.qid = -1
         self.in_transaction = False
+        self.overtakes = False
 
     def __repr__(self) -> str:
         return f"<ServerRequest {describe(self.message, self.fields)}>"

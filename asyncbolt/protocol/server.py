@@ -27,7 +27,7 @@ __all__ = ["ServerConnection"]
 
 _LATEST: Final = -1
 _LOGGED_OUT: Final = frozenset({State.HANDSHAKE, State.CONNECTED, State.NEGOTIATION, State.AUTHENTICATION})
-# These change who is logged in, or whether anyone is: a RESET does not overtake them.
+# These change who is logged in, or whether anyone is: a RESET does not interrupt them.
 _LOGINS: Final = frozenset({Message.HELLO, Message.LOGON, Message.LOGOFF})
 _IN_TRANSACTION: Final = frozenset({State.TX_READY, State.TX_STREAMING})
 _MAX_HELD: Final = 1 << 20  # bytes held undecoded for a peer that has not logged in
@@ -116,7 +116,6 @@ class ServerConnection:
         self._out: list[bytes] = []
         self._queue: deque[ServerRequest | _Malformed] = deque()
         self._resets = 0  # in the queue, having interrupted what is before them
-        self._logins = 0  # HELLO, LOGON, LOGOFF in the queue or being answered
         self._open: set[int] = set()
         self._latest = _LATEST  # the stream of the latest RUN
         self._next_qid = 0
@@ -377,12 +376,7 @@ class ServerConnection:
     def _answer(self, signature: Message, *fields: Any) -> None:
         assert self._writer is not None and self.request is not None
         self._out.append(self._writer.message(signature, *fields))
-        self._done(self.request.message)
         self.request = None
-
-    def _done(self, message: Message) -> None:
-        if message in _LOGINS:
-            self._logins -= 1
 
     def _forget_streams(self) -> None:
         self._open.clear()
@@ -479,17 +473,17 @@ class ServerConnection:
             self._close()
             events.append(Goodbye())
             return
-        if message in _LOGINS:
-            self._logins += 1
-        elif message is Message.RESET and not self._logins and self.state not in _LOGGED_OUT:
-            if self.request is not None and self.request.message is not Message.RESET:
+        self._queue.append(request)
+        if message is not Message.RESET or self.state in _LOGGED_OUT:
+            return
+        running = self.request.message if self.request is not None else None
+        if running not in _LOGINS:
+            if running is not None and running is not Message.RESET:
                 events.append(Interrupted())
+            request.overtakes = True
             self._resets += 1
-            self._queue.append(request)
             self._forget_streams()
             self.state = State.INTERRUPTED
-            return
-        self._queue.append(request)
 
     def _serve(self, events: list[ServerEvent]) -> None:
         """Take requests off the queue until one is to be answered by the owner."""
@@ -503,7 +497,6 @@ class ServerConnection:
             elif message is Message.RESET and rule.answer is not Answer.REFUSE:
                 self._reset(request, events)
             elif rule.answer is Answer.IGNORE:
-                self._done(message)
                 self._write(Message.IGNORED)
             elif rule.answer is Answer.REFUSE:
                 self._refuse(
@@ -516,8 +509,7 @@ class ServerConnection:
                 self._refuse(rule, INVALID_FORMAT, f"No such statement: {request.qid}", events)
 
     def _reset(self, request: ServerRequest, events: list[ServerEvent]) -> None:
-        # It did not overtake when it arrived behind a LOGON or LOGOFF that was not answered yet.
-        if self.state is State.INTERRUPTED:
+        if request.overtakes:
             self._resets -= 1
             if self._resets:
                 self._write(Message.IGNORED)
