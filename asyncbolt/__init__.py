@@ -24,6 +24,7 @@ from .chunking import (
 )
 from .client.bulk import BulkSummary
 from .client.connect import connect
+from .client.pool import Pool, create_pool
 from .client.session import ClientSession
 from .client.stream import BatchStream, ClientResponse, FetchResult, RunStream
 from .client.transaction import Transaction
@@ -119,6 +120,7 @@ __all__ = [
     "NotALeader",
     "PackError",
     "Path",
+    "Pool",
     "ReadServiceUnavailable",
     "Relationship",
     "RemoteProtocolError",
@@ -145,6 +147,7 @@ __all__ = [
     "UnsupportedServerProduct",
     "WriteServiceUnavailable",
     "connect",
+    "create_pool",
     "create_server",
     "deserialize_message",
     "message_deserializer",

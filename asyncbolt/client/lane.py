@@ -629,6 +629,9 @@ class Lane:
                 self._again.clear()
         if self._interrupts or not self.writable:
             return
+        if self._guards and self._wanted == self._guards < len(self._flight):
+            # A RESET is due, and waits for a BEGIN's answer: what is written now would be hit by it.
+            return
         self._write_queue()
         if self.closing:
             lease = self._lease

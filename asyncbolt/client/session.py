@@ -257,7 +257,9 @@ class ClientSession:
         result.
         """
         extra = self._extra(options) if options else self._default_extra
-        return BatchStream(self, statement, parameters, extra, fetch_size=fetch_size, lease=None, timeout=timeout)
+        return BatchStream(
+            self, statement, parameters, extra, fetch_size=fetch_size, lease=None, timeout=timeout
+        )
 
     def run(
         self,

@@ -1,0 +1,493 @@
+"""A pool of sessions, for users of the connection level."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterable, Generator, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from ..aio._clock import Deadline, TimeoutExpired
+from ..exceptions import BoltError, ConfigurationError, ConnectionAcquisitionTimeoutError, ConnectionPoolError
+from .connect import Opener, connect
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from .bulk import BulkSummary
+    from .session import ClientSession
+    from .stream import FetchResult
+
+__all__ = ["Acquiring", "Pool", "create_pool"]
+
+# A session that was idle for longer is asked whether it still works before it is given out.
+_TRUSTED_SECONDS: Final = 30.0
+_PING_SECONDS: Final = 5.0
+
+
+class _Entry:
+    """One session of the pool."""
+
+    __slots__ = ("born", "idle_since", "session")
+
+    def __init__(self, session: ClientSession, now: float) -> None:
+        self.session = session
+        self.born = now
+        self.idle_since = now
+
+
+class Pool:
+    """Sessions to one server, given out one task at a time. Made by :func:`create_pool`.
+
+    Await it or use it with ``async with`` to open it; then ``async with pool.acquire() as session``. Those
+    who wait are served first come, first served. What a user leaves behind on a session (a transaction,
+    results not read to their end) is reset when it comes back; a broken session is replaced.
+    """
+
+    def __init__(
+        self,
+        opener: Opener,
+        *,
+        min_size: int,
+        max_size: int,
+        timeout: float | None,
+        max_idle: float | None,
+        max_lifetime: float | None,
+    ) -> None:
+        if not 0 <= min_size <= max_size or max_size < 1:
+            raise ConfigurationError("0 <= min_size <= max_size and 1 <= max_size must hold")
+        self._opener = opener
+        self._min_size = min_size
+        self._max_size = max_size
+        self._timeout = timeout
+        self._max_idle = max_idle
+        self._max_lifetime = max_lifetime
+        self._size = 0  # idle, given out, being opened
+        self._idle: deque[_Entry] = deque()  # the one used last at the end
+        self._out: dict[ClientSession, _Entry] = {}
+        self._waiters: deque[asyncio.Future[_Entry | None]] = deque()
+        self._opened = False
+        self._closing = False
+        self._empty: asyncio.Future[None] | None = None
+        self._background: set[asyncio.Task[Any]] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    # ---------------------------------------------------------------- what is known
+
+    @property
+    def size(self) -> int:
+        """How many sessions there are: idle, in use, or being opened."""
+        return self._size
+
+    @property
+    def idle_size(self) -> int:
+        """How many sessions are idle."""
+        return len(self._idle)
+
+    @property
+    def min_size(self) -> int:
+        """How many sessions are opened at the start and kept however idle."""
+        return self._min_size
+
+    @property
+    def max_size(self) -> int:
+        """How many sessions there may be."""
+        return self._max_size
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closing else "open" if self._opened else "not opened"
+        return f"<Pool {self._opener.address} {state}, {self._size} sessions, {len(self._idle)} idle>"
+
+    # ---------------------------------------------------------------- opening and closing
+
+    def __await__(self) -> Generator[Any, None, Pool]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> Pool:
+        return await self._open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            await self.close()
+        else:
+            # What holds a session may be what failed.
+            self.terminate()
+            await self._settle()
+
+    async def _open(self) -> Pool:
+        if self._closing:
+            raise ConnectionPoolError("the pool is closed")
+        if self._opened:
+            return self
+        self._opened = True
+        self._size = self._min_size
+        loop = asyncio.get_running_loop()
+        tasks = [loop.create_task(self._opener.open()) for _ in range(self._min_size)]
+        try:
+            if tasks:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+                for task in tasks:
+                    if task.done():
+                        task.result()
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            for result in await asyncio.gather(*tasks, return_exceptions=True):
+                if not isinstance(result, BaseException):
+                    result.abort()
+                    await result.wait_closed()
+            self._size = 0
+            self._opened = False
+            raise
+        now = loop.time()
+        self._idle.extend(_Entry(task.result(), now) for task in tasks)
+        return self
+
+    async def close(self, *, timeout: float | None = None) -> None:
+        """Give out no more sessions, wait until all have come back, and close them.
+
+        Args:
+            timeout: seconds after which those still in use are cut; None: waits for them however long.
+        """
+        loop = asyncio.get_running_loop()
+        self._close_down()
+        for entry in self._take_idle():
+            self._retire(entry)
+        if self._size:
+            if self._empty is None:
+                self._empty = loop.create_future()
+            timer = None if timeout is None else loop.call_later(timeout, self.terminate)
+            try:
+                await asyncio.shield(self._empty)
+            except asyncio.CancelledError:
+                self.terminate()
+                raise
+            finally:
+                if timer is not None:
+                    timer.cancel()
+        await self._settle()
+
+    def terminate(self) -> None:
+        """Cut every connection at once, in use or not."""
+        self._close_down()
+        for entry in (*self._take_idle(), *self._out.values()):
+            entry.session.abort()
+        self._size -= len(self._out)
+        self._out.clear()
+        if self._empty is not None and not self._empty.done():
+            self._empty.set_result(None)
+
+    def _close_down(self) -> None:
+        self._closing = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(ConnectionPoolError("the pool is closed"))
+
+    def _take_idle(self) -> list[_Entry]:
+        entries = list(self._idle)
+        self._idle.clear()
+        self._size -= len(entries)
+        return entries
+
+    async def _settle(self) -> None:
+        """Wait for what happens in the background."""
+        while self._background:
+            await asyncio.wait(tuple(self._background))
+
+    # ---------------------------------------------------------------- acquiring and releasing
+
+    def acquire(self, *, timeout: float | None = None) -> Acquiring:
+        """Return a session, to be awaited or used with ``async with``, which gives it back at the end.
+
+        Args:
+            timeout: seconds to wait for one; None: as the pool says.
+
+        Raises:
+            ConnectionAcquisitionTimeoutError: none became free in time.
+            ConnectionPoolError: the pool is closed, or was never opened.
+            Others: as :func:`connect`, when a new connection was needed.
+        """
+        return Acquiring(self, self._timeout if timeout is None else timeout)
+
+    async def release(self, session: ClientSession) -> None:
+        """Give *session* back. What is open on it is reset first; done in the background when cancelled."""
+        entry = self._out.pop(session, None)
+        if entry is None:
+            if self._closing:
+                return
+            raise ConnectionPoolError("this session was not acquired from this pool, or was released before")
+        lane = session._lane
+        if session.is_connected and lane.idle and not session._pipelined and not self._closing:
+            self._put_back(entry)
+            return
+        await asyncio.shield(self._spawn(self._clean(entry)))
+
+    async def _acquire(self, timeout: float | None) -> ClientSession:
+        if self._closing:
+            raise ConnectionPoolError("the pool is closed")
+        if not self._opened:
+            raise ConnectionPoolError("the pool was not opened: await it, or use it with async with")
+        loop = asyncio.get_running_loop()
+        deadline = Deadline(loop, timeout)
+        if not any(not waiter.done() for waiter in self._waiters):
+            self._waiters.clear()
+            while self._idle:
+                entry = self._idle.pop()
+                if await self._usable(entry):
+                    return self._give(entry)
+            if self._size < self._max_size:
+                self._size += 1
+                return await self._new(deadline)
+        waiter: asyncio.Future[_Entry | None] = loop.create_future()
+        self._waiters.append(waiter)
+        timer = None
+        if timeout is not None:
+            timer = loop.call_later(deadline.remaining() or 0.0, _time_out, waiter, timeout, self._max_size)
+        try:
+            granted = await waiter
+        except BaseException:
+            # Cancelled in the very moment in which something was granted: it goes to the next.
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._pass_on(waiter.result())
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if granted is None:
+            return await self._new(deadline)
+        if await self._usable(granted):
+            return self._give(granted)
+        # Its place is ours.
+        self._size += 1
+        return await self._new(deadline)
+
+    def _pass_on(self, granted: _Entry | None) -> None:
+        if granted is None:
+            self._vacate()
+        else:
+            self._put_back(granted)
+
+    async def _new(self, deadline: Deadline) -> ClientSession:
+        """Open a session in a place that is counted already."""
+        try:
+            session = await self._opener.open(None, deadline.remaining())
+        except TimeoutExpired as error:
+            self._vacate()
+            raise ConnectionAcquisitionTimeoutError(f"no new connection in time: {error}") from error
+        except BaseException:
+            self._vacate()
+            raise
+        if self._closing:
+            session.abort()
+            self._vacate()
+            await session.wait_closed()
+            raise ConnectionPoolError("the pool is closed")
+        return self._give(_Entry(session, session.loop.time()))
+
+    def _give(self, entry: _Entry) -> ClientSession:
+        self._out[entry.session] = entry
+        return entry.session
+
+    async def _usable(self, entry: _Entry) -> bool:
+        """Whether a session may be given out; gives up its place when not."""
+        session = entry.session
+        now = session.loop.time()
+        good = session.is_connected and not self._too_old(entry, now) and not self._closing
+        if good and now - entry.idle_since > _TRUSTED_SECONDS:
+            try:
+                await session.ping(timeout=_PING_SECONDS)
+            except (BoltError, TimeoutExpired):
+                good = False
+            except BaseException:
+                self._put_back(entry)
+                raise
+        if not good:
+            self._size -= 1
+            self._retire(entry)
+        return good
+
+    def _too_old(self, entry: _Entry, now: float) -> bool:
+        return self._max_lifetime is not None and now - entry.born > self._max_lifetime
+
+    async def _clean(self, entry: _Entry) -> None:
+        """Make a session fit for the next user, or give it up."""
+        session = entry.session
+        if session.is_connected and not self._closing:
+            try:
+                await session.reset(timeout=session._opener.reset_timeout)
+            except (BoltError, TimeoutExpired):
+                session.abort()
+        if session.is_connected and not self._closing:
+            self._put_back(entry)
+        else:
+            self._retire(entry)
+            self._vacate()
+
+    def _put_back(self, entry: _Entry) -> None:
+        """Give a session to who waits longest, or keep it."""
+        now = entry.session.loop.time()
+        if self._closing or not entry.session.is_connected or self._too_old(entry, now):
+            self._retire(entry)
+            self._vacate()
+            return
+        waiter = self._next_waiter()
+        if waiter is not None:
+            waiter.set_result(entry)
+            return
+        entry.idle_since = now
+        self._idle.append(entry)
+        self._sweep_later()
+
+    def _vacate(self) -> None:
+        """A place is free: whoever waits longest may open a session in it."""
+        self._size -= 1
+        if not self._closing:
+            waiter = self._next_waiter()
+            if waiter is not None:
+                self._size += 1
+                waiter.set_result(None)
+        elif not self._size and self._empty is not None and not self._empty.done():
+            self._empty.set_result(None)
+
+    def _next_waiter(self) -> asyncio.Future[_Entry | None] | None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                return waiter
+        return None
+
+    def _retire(self, entry: _Entry) -> None:
+        """Close a session that is no longer counted, in the background."""
+        entry.session.close()
+        self._spawn(entry.session.wait_closed())
+
+    def _spawn(self, step: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.ensure_future(step)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    # ---------------------------------------------------------------- idle sessions
+
+    def _sweep_later(self) -> None:
+        if self._max_idle is None or self._sweeper is not None or self._size <= self._min_size:
+            return
+        entry = self._idle[0]
+        loop = entry.session.loop
+        self._sweeper = loop.call_at(entry.idle_since + self._max_idle, self._sweep)
+
+    def _sweep(self) -> None:
+        """Close what has been idle for too long."""
+        self._sweeper = None
+        assert self._max_idle is not None
+        while self._idle and self._size > self._min_size:
+            entry = self._idle[0]
+            if entry.session.loop.time() - entry.idle_since < self._max_idle:
+                break
+            self._idle.popleft()
+            self._size -= 1
+            self._retire(entry)
+        if self._idle:
+            self._sweep_later()
+
+    # ---------------------------------------------------------------- one statement
+
+    async def fetch(
+        self, statement: str, parameters: Mapping[str, Any] | None = None, **options: Any
+    ) -> FetchResult:
+        """:meth:`ClientSession.fetch` on a session of the pool."""
+        async with self.acquire() as session:
+            return await session.fetch(statement, parameters, **options)
+
+    async def execute(
+        self, statement: str, parameters: Mapping[str, Any] | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """:meth:`ClientSession.execute` on a session of the pool."""
+        async with self.acquire() as session:
+            return await session.execute(statement, parameters, **options)
+
+    async def execute_many(
+        self, statement: str, rows: Iterable[Any] | AsyncIterable[Any], **options: Any
+    ) -> BulkSummary:
+        """:meth:`ClientSession.execute_many` on a session of the pool."""
+        async with self.acquire() as session:
+            return await session.execute_many(statement, rows, **options)
+
+
+class Acquiring:
+    """What :meth:`Pool.acquire` returns."""
+
+    __slots__ = ("_pool", "_session", "_timeout")
+
+    def __init__(self, pool: Pool, timeout: float | None) -> None:
+        self._pool = pool
+        self._timeout = timeout
+        self._session: ClientSession | None = None
+
+    def __await__(self) -> Generator[Any, None, ClientSession]:
+        return self._pool._acquire(self._timeout).__await__()
+
+    async def __aenter__(self) -> ClientSession:
+        self._session = await self._pool._acquire(self._timeout)
+        return self._session
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        session = self._session
+        if session is not None:
+            self._session = None
+            await self._pool.release(session)
+
+
+def _time_out(waiter: asyncio.Future[Any], timeout: float, size: int) -> None:
+    if not waiter.done():
+        waiter.set_exception(
+            ConnectionAcquisitionTimeoutError(f"none of {size} sessions became free within {timeout:g} s")
+        )
+
+
+def create_pool(
+    uri: str | None = None,
+    *,
+    min_size: int = 1,
+    max_size: int = 10,
+    timeout: float | None = None,
+    max_idle: float | None = 300.0,
+    max_lifetime: float | None = 3600.0,
+    connect_timeout: float | None = None,
+    **kwargs: Any,
+) -> Pool:
+    """Return a pool of sessions to one server; await it, or use it with ``async with``::
+
+        async with asyncbolt.create_pool("bolt://localhost", auth=("neo4j", "secret")) as pool:
+            async with pool.acquire() as session:
+                rows = await session.fetch("RETURN 1 AS n")
+
+    Args:
+        uri: as in :func:`connect`.
+        min_size: sessions opened at the start, and kept however idle.
+        max_size: sessions at most.
+        timeout: seconds that :meth:`Pool.acquire` waits, unless it is told otherwise.
+        max_idle: seconds after which an idle session beyond *min_size* is closed; None: never.
+        max_lifetime: seconds after which a session is replaced when it is next idle; None: never.
+        connect_timeout: seconds that opening one connection may take.
+        kwargs: everything else that :func:`connect` takes.
+
+    Raises, when it is opened: as :func:`connect`.
+    """
+    opener = connect(uri, timeout=connect_timeout, **kwargs)._opener
+    return Pool(
+        opener,
+        min_size=min_size,
+        max_size=max_size,
+        timeout=timeout,
+        max_idle=max_idle,
+        max_lifetime=max_lifetime,
+    )
