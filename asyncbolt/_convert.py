@@ -108,6 +108,9 @@ _GIGA: Final = 1_000_000_000
 # Units of datetime64 and timedelta64 below the second, and how many of them a second has.
 _FINE_UNITS: Final = {"ms": 10**3, "us": 10**6, "ns": 10**9, "ps": 10**12, "fs": 10**15, "as": 10**18}
 
+# Those from the second up, and how many seconds each has.
+_COARSE_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "D": 86_400, "W": 604_800}
+
 _DURATIONS: Final[dict[str, Callable[[int], Duration]]] = {
     "Y": lambda count: Duration(years=count),
     "M": lambda count: Duration(months=count),
@@ -164,19 +167,21 @@ def _unit(value: Any) -> tuple[str, int]:
 def _from_datetime64(value: Any) -> _dt.datetime | None:
     if value != value:
         return None
-    # Going through years is safe for every unit, seconds may overflow.
-    year = 1970 + int(value.astype("datetime64[Y]").astype("int64"))
-    if not _dt.MINYEAR <= year <= _dt.MAXYEAR:
-        raise PackError(f"numpy.datetime64 of the year {year}: years go from {_dt.MINYEAR} to {_dt.MAXYEAR}")
+    # Plain ints: numpy's own conversions overflow between units that are far apart.
     unit, step = _unit(value)
-    if unit in _FINE_UNITS:
-        per_second = _FINE_UNITS[unit]
-        seconds, rest = divmod(int(value.astype("int64")) * step, per_second)
-        nanos = rest * _GIGA // per_second
-    else:
-        seconds, nanos = int(value.astype("datetime64[s]").astype("int64")), 0
-    micros, submicro = divmod(nanos, 1000)
-    return _date_time(_EPOCH + _dt.timedelta(0, seconds, micros), submicro)
+    count = int(value.astype("int64")) * step
+    try:
+        if unit in _FINE_UNITS:
+            per_second = _FINE_UNITS[unit]
+            seconds, rest = divmod(count, per_second)
+            micros, submicro = divmod(rest * _GIGA // per_second, 1000)
+            return _date_time(_EPOCH + _dt.timedelta(0, seconds, micros), submicro)
+        if unit in _COARSE_UNITS:
+            return _EPOCH + _dt.timedelta(0, count * _COARSE_UNITS[unit])
+        years, month = divmod(count if unit == "M" else 12 * count, 12)
+        return _dt.datetime(1970 + years, 1 + month, 1)
+    except (ValueError, OverflowError):
+        raise PackError(f"numpy.datetime64 {value} is outside the years 1 to 9999") from None
 
 
 def _from_timedelta64(value: Any) -> Duration | None:

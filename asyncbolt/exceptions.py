@@ -785,7 +785,7 @@ def format_path(path: Sequence[str | int], root: str) -> str:
     for part in path:
         if isinstance(part, int):
             text += f"[{part}]"
-        elif part.isidentifier():
+        elif part.isidentifier() and len(part) <= _MAX_KEY:
             text += part if text == "$" else f".{part}"
         else:
             key = repr(part)

@@ -466,16 +466,24 @@ class Duration(tuple[int, int, int, int]):
         return equal if equal is NotImplemented else not equal
 
     def __lt__(self, other: tuple[int, ...]) -> bool:
-        return self._order() < other._order() if isinstance(other, Duration) else NotImplemented
+        if isinstance(other, Duration):
+            return self._order() < other._order()
+        return self._key() < other if isinstance(other, tuple) else NotImplemented
 
     def __le__(self, other: tuple[int, ...]) -> bool:
-        return self._order() <= other._order() if isinstance(other, Duration) else NotImplemented
+        if isinstance(other, Duration):
+            return self._order() <= other._order()
+        return self._key() <= other if isinstance(other, tuple) else NotImplemented
 
     def __gt__(self, other: tuple[int, ...]) -> bool:
-        return self._order() > other._order() if isinstance(other, Duration) else NotImplemented
+        if isinstance(other, Duration):
+            return self._order() > other._order()
+        return self._key() > other if isinstance(other, tuple) else NotImplemented
 
     def __ge__(self, other: tuple[int, ...]) -> bool:
-        return self._order() >= other._order() if isinstance(other, Duration) else NotImplemented
+        if isinstance(other, Duration):
+            return self._order() >= other._order()
+        return self._key() >= other if isinstance(other, tuple) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self._key())
@@ -483,21 +491,22 @@ class Duration(tuple[int, int, int, int]):
     def __bool__(self) -> bool:
         return any(self)
 
-    def __add__(self, other: Duration | _dt.timedelta) -> Duration:  # type: ignore[override]
+    @overload  # type: ignore[override]
+    def __add__(self, other: Duration | _dt.timedelta) -> Duration: ...
+    @overload
+    def __add__(self, other: _dt.date) -> Any: ...
+    def __add__(self, other: Any) -> Any:
         if isinstance(other, _dt.timedelta):
             other = Duration.from_timedelta(other)
-        elif not isinstance(other, Duration):
-            return NotImplemented
-        return Duration._normal(self[0] + other[0], self[1] + other[1], self._clock + other._clock)
-
-    def __radd__(self, other: Any) -> Any:
-        if isinstance(other, _dt.timedelta):
-            return self + other
+        if isinstance(other, Duration):
+            return Duration._normal(self[0] + other[0], self[1] + other[1], self._clock + other._clock)
         if isinstance(other, _dt.datetime):
-            return DateTime.from_native(other) + self
+            return (other if isinstance(other, DateTime) else DateTime.from_native(other)) + self
         if isinstance(other, _dt.date):
-            return Date.from_native(other) + self
+            return (other if isinstance(other, Date) else Date.from_native(other)) + self
         return NotImplemented
+
+    __radd__ = __add__
 
     def __sub__(self, other: Duration | _dt.timedelta) -> Duration:
         if isinstance(other, _dt.timedelta):
@@ -507,7 +516,7 @@ class Duration(tuple[int, int, int, int]):
         return Duration._normal(self[0] - other[0], self[1] - other[1], self._clock - other._clock)
 
     def __rsub__(self, other: Any) -> Any:
-        return NotImplemented if isinstance(other, Duration) else self.__neg__().__radd__(other)
+        return (-self).__add__(other)
 
     def __neg__(self) -> Duration:
         return Duration._normal(-self[0], -self[1], -self._clock)
@@ -868,7 +877,7 @@ class Time(_dt.time):
         """The same as ``utcoffset()``."""
         return self.utcoffset()
 
-    def replace(  # type: ignore[override]
+    def replace(
         self,
         hour: SupportsIndex | None = None,
         minute: SupportsIndex | None = None,
@@ -942,14 +951,15 @@ class Time(_dt.time):
         return f"{_name(self)}({', '.join(_clock_arguments(self, [self.hour, self.minute]))})"
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
-        return _restore_time, (type(self), self.to_native(), self._submicro)
+        # Older protocols forget the fold of a plain one.
+        return _restore_time, (type(self), self.to_native(), self._submicro, self.fold)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self.__reduce_ex__(2)
 
 
-def _restore_time(cls: type[Time], plain: _dt.time, submicro: int) -> Time:
-    return cls._wrap(plain, submicro)
+def _restore_time(cls: type[Time], plain: _dt.time, submicro: int, fold: int) -> Time:
+    return cls._wrap(plain.replace(fold=fold), submicro)
 
 
 def _clock_arguments(value: Time | DateTime, first: list[int]) -> list[str]:
@@ -1170,7 +1180,7 @@ class DateTime(_CalendarNames, _dt.datetime):
         """The same as ``utctimetuple()``."""
         return self.utctimetuple()
 
-    def replace(  # type: ignore[override]
+    def replace(
         self,
         year: SupportsIndex | None = None,
         month: SupportsIndex | None = None,
@@ -1296,14 +1306,15 @@ class DateTime(_CalendarNames, _dt.datetime):
         return f"{_name(self)}({', '.join(_clock_arguments(self, first))})"
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
-        return _restore_datetime, (type(self), self.to_native(), self._submicro)
+        # Older protocols forget the fold of a plain one.
+        return _restore_datetime, (type(self), self.to_native(), self._submicro, self.fold)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self.__reduce_ex__(2)
 
 
-def _restore_datetime(cls: type[DateTime], plain: _dt.datetime, submicro: int) -> DateTime:
-    return cls._wrap(plain, submicro)
+def _restore_datetime(cls: type[DateTime], plain: _dt.datetime, submicro: int, fold: int) -> DateTime:
+    return cls._wrap(plain.replace(fold=fold), submicro)
 
 
 def _with_nanoseconds(delta: _dt.timedelta, nanoseconds: int) -> _dt.timedelta:
