@@ -357,8 +357,7 @@ class ClientSession:
             options: see :class:`StatementOptions`.
 
         Raises: as :meth:`fetch`; errors of a batch have the two attributes. A PackError's path counts rows
-            from the
-        first of all: ``$rows[120003].when``.
+        from the first of all: ``$rows[120003].when``.
         """
         extra = self._extra(options) if options else self._default_extra
         return await bulk.execute_many(

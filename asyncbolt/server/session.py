@@ -89,8 +89,7 @@ class ServerSession(BoltServerProtocol):
         """The transaction ``self.request.transaction`` is over without a commit.
 
         Called once for each transaction that began and was not committed: at ROLLBACK, after a failure, a
-            RESET, a
-        timeout, or when the client is gone.
+        RESET, a timeout, or when the client is gone.
         """
 
     def logoff(self) -> Any:
@@ -104,8 +103,7 @@ class ServerSession(BoltServerProtocol):
 
         Returns:
             A dict: ``ttl`` (seconds) and ``servers``, a list of dicts with ``addresses`` and ``role`` (ROUTE,
-                READ,
-            WRITE); optionally ``db``, the name of the database that the client gets.
+            READ, WRITE); optionally ``db``, the name of the database that the client gets.
         """
         address = self.conversation.reachable_address(context.get("address"))
         return {
