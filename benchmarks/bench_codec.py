@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 import shapes
 
 READ_SIZE = 256 * 1024

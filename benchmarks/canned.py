@@ -1,8 +1,8 @@
-"""A server that decodes next to nothing and answers with bytes packed beforehand: only the client is measured.
+"""A server that reads next to nothing and answers with bytes packed beforehand: only the client is measured.
 
-``FETCH <shape> <count>`` gives that many rows of a shape of :mod:`shapes`; every other statement gives none. Bolt
-5.4, any credentials. As a program: ``python canned.py`` listens on a free port of 127.0.0.1, prints it, and stops
-when its standard input ends.
+``FETCH <shape> <count>`` gives that many rows of a shape of :mod:`shapes`; every other statement gives none.
+Bolt 5.4, any credentials. As a program: ``python canned.py`` listens on a free port of 127.0.0.1, prints it,
+and stops when its standard input ends.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import shapes
 
 from asyncbolt import Message
-from asyncbolt.chunking import MessageReader, MessageWriter
+from asyncbolt.chunking import BoltParser, MessageWriter
+from asyncbolt.packstream import unpack
 
 BLOCK = 500
-STATEMENT = re.compile(r"FETCH (\w+) (\d+)")
+STATEMENT = re.compile(rb"FETCH (\w+) (\d+)")
 
 _write = MessageWriter((5, 4), graph=True)
 HELLO = _write.message(Message.SUCCESS, {"server": "Neo4j/5.26.0", "connection_id": "bolt-1", "hints": {}})
@@ -45,36 +45,44 @@ class Canned(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         transport.set_write_buffer_limits(1 << 22)
         self.transport = transport
-        self.reader: MessageReader | None = None
+        self.parser: BoltParser | None = None
         self.head = b""
+        self.message = b""
+        self.out: list[bytes] = []
         self.shape = ""
         self.left = 0
 
     def data_received(self, data: bytes) -> None:
-        if self.reader is None:
+        if self.parser is None:
             self.head += data
             if len(self.head) < 20:
                 return
-            self.reader = MessageReader((5, 4), runs=False)
+            self.parser = BoltParser(self)
             data = self.head[20:]
             self.transport.write(b"\x00\x00\x04\x05")
-        out: list[bytes] = []
-        for message in self.reader.feed(data):
-            self.answer(message, out)
-        if out:
-            self.transport.write(b"".join(out))
+        self.parser.feed_data(data)
+        if self.out:
+            self.transport.write(b"".join(self.out))
+            self.out.clear()
 
-    def answer(self, message: tuple[Any, ...], out: list[bytes]) -> None:
-        signature = message[0]
+    def on_chunk(self, chunk: bytes) -> None:
+        # Parameters are not looked at: the first chunk tells all.
+        if not self.message:
+            self.message = chunk
+
+    def on_message_complete(self) -> None:
+        message, self.message = self.message, b""
+        out = self.out
+        signature = message[1]
         if signature == Message.HELLO:
             out.append(HELLO)
         elif signature == Message.RUN:
-            found = STATEMENT.match(message[1])
-            self.shape, self.left = (found[1], int(found[2])) if found else ("", 0)
+            found = STATEMENT.search(message, 0, 60)
+            self.shape, self.left = (found[1].decode(), int(found[2])) if found else ("", 0)
             columns = shapes.fields(self.shape) if found else []
             out.append(_write.message(Message.SUCCESS, {"fields": columns, "t_first": 0}))
         elif signature in (Message.PULL, Message.DISCARD):
-            wanted = message[1]["n"]
+            wanted = unpack(message[2:])["n"]
             count = self.left if wanted < 0 else min(wanted, self.left)
             self.left -= count
             if signature == Message.PULL and count:

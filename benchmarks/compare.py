@@ -1,9 +1,9 @@
-"""asyncbolt beside the official driver: same canned server, same bytes, rounds in turn, medians and their spread.
+"""asyncbolt beside the official driver: same server, same bytes, rounds in turn, medians with their spread.
 
     python benchmarks/compare.py [--rounds 5] [--quick] [--json FILE]
 
-The official driver runs as its users run it for speed: with ``neo4j-rust-ext`` where that is installed. Each peer
-runs in a process of its own, so that neither's garbage is the other's, and every run checks what came out.
+The official driver runs as its users run it for speed: with ``neo4j-rust-ext`` where that is installed. Each
+peer runs in a process of its own, so that neither's garbage is the other's; each run checks what came out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import canned
 import shapes
@@ -75,8 +74,9 @@ async def measure_asyncbolt(port: int, name: str, count: int) -> float:
                 seen += 1
             return seen
 
+        people = shapes.people(1000)
+
         async def unwind() -> int:
-            people = shapes.people(1000)
             for _ in range(count // 1000):
                 await session.execute(UNWIND, {"rows": people})
             return count
@@ -112,8 +112,9 @@ async def measure_official(port: int, name: str, count: int) -> float:
                 result = await session.run(f"FETCH {shape} {count}")
                 return len([record async for record in result])
 
+            people = shapes.people(1000)
+
             async def unwind() -> int:
-                people = shapes.people(1000)
                 for _ in range(count // 1000):
                     await (await session.run(UNWIND, rows=people)).consume()
                 return count
@@ -163,7 +164,9 @@ def cell(rates: list[float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="a tenth of the work: proves that it runs")
     parser.add_argument("--only", default="", help="what contains this text")
