@@ -36,6 +36,8 @@ def normalize(value: Any) -> Any:
     Raises:
         PackError: There is no equivalent; the reason has a hint.
     """
+    if type(value) is _dt.timedelta:  # by far the most frequent one
+        return Duration.from_timedelta(value)
     # The base classes' own methods: a subclass may have bent __int__ or __str__ (as some enums do).
     if isinstance(value, int):
         return int.__int__(value)

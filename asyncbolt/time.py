@@ -57,10 +57,8 @@ class ClockTime(NamedTuple):
     nanoseconds: int
 
 
-def _fraction(microsecond: SupportsIndex, nanosecond: int | None) -> tuple[int, int]:
+def _fraction(microsecond: SupportsIndex, nanosecond: int) -> tuple[int, int]:
     """Split the fraction of a second into microseconds and what is below."""
-    if nanosecond is None:
-        return microsecond.__index__(), 0
     if microsecond:
         raise ValueError("microsecond and nanosecond are both the whole fraction: give one of them")
     value = nanosecond.__index__()
@@ -786,8 +784,10 @@ class Time(_dt.time):
         fold: int = 0,
         nanosecond: int | None = None,
     ) -> Self:
-        micros, submicro = _fraction(microsecond, nanosecond)
-        made = _dt.time.__new__(cls, hour, minute, second, micros, tzinfo, fold=fold)
+        submicro = 0
+        if nanosecond is not None:
+            microsecond, submicro = _fraction(microsecond, nanosecond)
+        made = _dt.time.__new__(cls, hour, minute, second, microsecond, tzinfo, fold=fold)
         made._submicro = submicro
         return made
 
@@ -1033,8 +1033,12 @@ class DateTime(_CalendarNames, _dt.datetime):
         fold: int = 0,
         nanosecond: int | None = None,
     ) -> Self:
-        micros, submicro = _fraction(microsecond, nanosecond)
-        made = _dt.datetime.__new__(cls, year, month, day, hour, minute, second, micros, tzinfo, fold=fold)
+        submicro = 0
+        if nanosecond is not None:
+            microsecond, submicro = _fraction(microsecond, nanosecond)
+        made = _dt.datetime.__new__(
+            cls, year, month, day, hour, minute, second, microsecond, tzinfo, fold=fold
+        )
         made._submicro = submicro
         return made
 
@@ -1258,10 +1262,12 @@ class DateTime(_CalendarNames, _dt.datetime):
         if isinstance(other, Duration):
             return self + -other
         if isinstance(other, _dt.timedelta):
-            made = _dt.datetime.__sub__(self, other)
+            # Adding, since where datetime is written in Python (PyPy) its __sub__ comes back to our __add__.
+            whole = _dt.timedelta(other.days, other.seconds, other.microseconds)
+            made = _dt.datetime.__add__(self, -whole)
             submicro = self._submicro - _submicro(other)
             if submicro < 0:
-                made = _dt.datetime.__sub__(made, _MICROSECOND)
+                made = _dt.datetime.__add__(made, -_MICROSECOND)
                 submicro += 1000
             made._submicro = submicro
             return made
