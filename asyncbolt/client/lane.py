@@ -16,6 +16,8 @@ The rules, all of them seen on real servers (Neo4j 5.26 and 2026.08):
   else is ever sent twice.
 * RESET interrupts whatever runs, so one is sent only behind a failure, or when nobody wants any of the
   answers that are owed, or when somebody asked for it. Two are never outstanding.
+* Nothing is written behind a request that was given up and is the last on the wire: by the time at which it
+  would be answered, that request can be interrupted.
 * BEGIN is not ignored by a failed server but costs the connection, and so does a RESET behind a queued BEGIN.
 """
 
@@ -619,6 +621,9 @@ class Lane:
             self._send_reset()
         if self._open:
             self._continue_streams()
+            # The rest of a stream that was given up may be endless.
+            if self._reset is None and self._reset_due():
+                self._send_reset()
         if self._hold:
             outstanding = self.connection.outstanding
             if self._reset is not None and outstanding and outstanding[0] is not self._reset:
@@ -629,8 +634,7 @@ class Lane:
                 self._again.clear()
         if self._interrupts or not self.writable:
             return
-        if self._guards and self._wanted == self._guards < len(self._flight):
-            # A RESET is due, and waits for a BEGIN's answer: what is written now would be hit by it.
+        if self._flight and self._ends_in_vain():
             return
         self._write_queue()
         if self.closing:
@@ -798,6 +802,15 @@ class Lane:
             self._write(lease.rollback)
             return False
         return bool(self._flight) and not self._wanted
+
+    def _ends_in_vain(self) -> bool:
+        """Return whether the last request on the wire is one that was given up, which may never end.
+
+        What would be written behind it has to wait for what stands before it anyway; by then a RESET is due.
+        """
+        if next(reversed(self._flight)).unwanted != CANCELLED:
+            return False
+        return self.connection.outstanding[-1] is not self._reset
 
     def _send_reset(self) -> None:
         connection = self.connection

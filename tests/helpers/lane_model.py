@@ -515,7 +515,7 @@ class World:
         except BoltError as error:
             return error
         patience = self.patience(script)
-        leaves = rng.randint(0, 20) if rng.random() < 0.3 and script.fails != "endless" else None
+        leaves = rng.randint(0, 20) if rng.random() < 0.3 and not self.endless else None
         while True:
             if patience == 0:
                 self.seen["cancelled"] += 1
