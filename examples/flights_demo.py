@@ -111,7 +111,7 @@ def read_source(options: argparse.Namespace) -> source.Flights:
 async def demo(target: Target, database: str | None, flights: source.Flights, *, replace: bool) -> list[str]:
     """Do everything that needs a connection; return all differences that were found."""
     rates = Rates()
-    # A database that does not answer within a minute is not going to.
+    # A server that does not answer within a minute is not going to.
     async with asyncbolt.connect(target.uri, auth=target.auth, database=database, timeout=60.0) as session:
         agent = session.metadata.get("server", "a server without a name")
         print(f"Server: {agent} at {target.uri}, Bolt {'.'.join(map(str, session.version))}")

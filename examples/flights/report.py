@@ -10,7 +10,7 @@ from typing import TextIO
 
 __all__ = ["Progress", "Rates"]
 
-WIDTH = 30  #: of the bar, in characters
+WIDTH = 20  #: of the bar, in characters; with the text beside it a line has less than 80
 REDRAW = 0.1  #: seconds between two drawings of the bar
 REPEAT = 5.0  #: seconds between two lines where no bar can be drawn
 

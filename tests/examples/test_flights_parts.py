@@ -351,9 +351,13 @@ def test_a_terminal_gets_a_bar_that_makes_room(parts: SimpleNamespace) -> None:
         progress(50)
         progress(200)
     drawn = terminal.getvalue().split("\r\x1b[2K")
-    assert drawn[1].startswith("[#######.......................]  25% create (:Flight)")
-    assert drawn[2].startswith("[##############################] 100% create (:Flight)")
+    assert drawn[1].startswith("[#####...............]  25% create (:Flight)")
+    assert drawn[2].startswith("[####################] 100% create (:Flight)")
     assert drawn[3] == ""
+    longest = Terminal()
+    with parts.report.Progress("create (:Airline)", 999_999, longest, seconds.__next__) as progress:
+        progress(999_999)
+    assert max(map(len, longest.getvalue().split("\r\x1b[2K"))) < 80
 
 
 def test_elsewhere_there_is_a_line_every_few_seconds(parts: SimpleNamespace) -> None:
