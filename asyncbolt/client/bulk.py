@@ -128,8 +128,10 @@ async def execute_many(
         batch, future = flight[0]
         try:
             answer = await session._bounded(future, deadline.remaining())
-        except (asyncio.CancelledError, TimeoutExpired):
+        except asyncio.CancelledError:
             raise
+        except TimeoutExpired:
+            raise TimeoutExpired(f"not done within {timeout} s") from None
         except Exception as error:
             raise _located(error, batch) from error.__cause__
         flight.popleft()
@@ -167,7 +169,7 @@ async def execute_many(
             # Rows from a plain iterator never suspend: let the answers come in.
             await asyncio.sleep(0)
             if deadline.remaining() == 0.0:
-                raise TimeoutExpired(f"not done within {timeout:g} s")
+                raise TimeoutExpired(f"not done within {timeout} s")
         while flight:
             await land()
     except BaseException as error:
