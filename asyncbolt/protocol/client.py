@@ -588,7 +588,7 @@ class ClientConnection:
                     f"{name} has no n and no qid in Bolt {version_text(self._known().version)}"
                     f" (state {self.state})"
                 )
-        elif n != _ALL and n < 1:
+        elif not isinstance(n, int) or (n != _ALL and n < 1):
             raise LocalProtocolError(f"{name}: n must be -1 or at least 1, not {n!r} (state {self.state})")
         stream = self._latest if qid == _LATEST else next((one for one in self._open if one.qid == qid), None)
         if stream is None or stream not in self._open:

@@ -82,6 +82,10 @@ def _kind_of(value: object) -> str:
     return "null" if value is None else type(value).__name__
 
 
+def _a(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "AEIOU" else f"a {kind}"
+
+
 def _came_and_went(message: int, name: str) -> str:
     spans = sorted(
         {
@@ -113,7 +117,7 @@ def _fit(where: str, name: str, kind: str, value: Any, values: frozenset[object]
     else:
         fits = False
     if not fits:
-        raise LocalProtocolError(f"{where}: {name} must be a {kind}, not {_kind_of(value)}")
+        raise LocalProtocolError(f"{where}: {name} must be {_a(kind)}, not {_kind_of(value)}")
     if values is not None and value not in values:
         choices = ", ".join(repr(choice) for choice in sorted(values, key=repr))
         raise LocalProtocolError(f"{where}: {name} must be one of {choices}, not {value!r}")
@@ -174,7 +178,7 @@ def unfit_key(message: int, metadata: Mapping[str, Any]) -> str | None:
     for name, kind in CHECKED_KEYS.get(Message(message), _NOTHING).items():
         value = metadata.get(name)
         if value is not None and not _CHECKS[kind](value):
-            return f"{name} must be a {kind}, not {_kind_of(value)}"
+            return f"{name} must be {_a(kind)}, not {_kind_of(value)}"
     return None
 
 
@@ -265,7 +269,9 @@ def _read_map(
                 raise MalformedRequest(INVALID, f"{name}: {key.name} is missing")
             continue
         if not _CHECKS[key.kind](item):
-            raise MalformedRequest(INVALID, f"{name}: {key.name} must be a {key.kind}, not {_kind_of(item)}")
+            raise MalformedRequest(
+                INVALID, f"{name}: {key.name} must be {_a(key.kind)}, not {_kind_of(item)}"
+            )
         if key.values is not None and item not in key.values:
             raise MalformedRequest(INVALID, f"{name}: {key.name} has a value that it cannot have")
         known[key.name] = item
@@ -285,7 +291,7 @@ def read_request(facts: Facts, message: Message, fields: tuple[Any, ...]) -> Ser
     for field, value in zip(layout.fields, fields, strict=True):
         if not _CHECKS[field.kind](value):
             raise MalformedRequest(
-                INVALID, f"{name}: {field.name} must be a {field.kind}, not {_kind_of(value)}"
+                INVALID, f"{name}: {field.name} must be {_a(field.kind)}, not {_kind_of(value)}"
             )
         if field.values is not None and value not in field.values:
             raise MalformedRequest(INVALID, f"{name}: {field.name} has a value that it cannot have")

@@ -315,7 +315,7 @@ def test_client_finds_nothing_in_the_manifest(manifest: str, split: bool) -> Non
     ],
 )
 def test_client_meets_the_end(reply: str, reason: R) -> None:
-    client, error = failing_client(bytes.fromhex(reply), True, eof=True)
+    _, error = failing_client(bytes.fromhex(reply), True, eof=True)
     assert error.reason is reason
     assert "closed" in str(error)
 

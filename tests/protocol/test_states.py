@@ -1,4 +1,4 @@
-"""Every cell of every state table, in both roles: the tables restated, a connection driven into each state."""
+"""Every cell of every state table, in both roles: the tables restated, a connection driven to each state."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from asyncbolt.protocol import (
 )
 from asyncbolt.protocol.handshake import encode_offer
 
-# S>x, F>x: the state behind SUCCESS, FAILURE. M>x: behind SUCCESS with has_more. O>x: behind SUCCESS while other
-# streams are open. K>x: FAILURE without being heard, not closed. I: IGNORED. -: FAILURE and closed. int: RESET
-# interrupts. bye: closed without an answer. rude: as told, but no client sends it.
+# S>x, F>x: the state behind SUCCESS, FAILURE. M>x: behind SUCCESS with has_more. O>x: behind SUCCESS while
+# other streams are open. K>x: FAILURE without being heard, not closed. I: IGNORED. -: FAILURE and closed.
+# int: RESET interrupts. bye: closed without an answer. rude: as told, but no client sends it.
 STATES = {
     "C": State.CONNECTED,
     "N": State.NEGOTIATION,

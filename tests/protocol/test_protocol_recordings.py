@@ -149,9 +149,11 @@ def contents(stream: bytes) -> list[bytes]:
 
 
 def rounds(stream: bytes) -> list[list[int]]:
-    """Cuts of a stream, by the replay that makes them: for a small one every byte, with at least SPACE bytes between
-    two cuts of one replay that fall into one message, and 40 single ones; for the rest all within 8 bytes of a
-    border, and 200 anywhere."""
+    """Cuts of a stream, by the replay that makes them.
+
+    For a small one every byte, SPACE bytes between two cuts of one replay in the same message, and
+    40 single cuts; for the rest all within 8 bytes of a border, and 200 anywhere.
+    """
     borders = [(begin, end) for begin, end, _ in messages_in(stream)]
     anywhere = random.Random(len(stream)).sample(range(len(stream)), 200)
     if len(stream) < SMALL:
@@ -218,8 +220,8 @@ def test_server_reads_what_the_driver_sent(recording: Recording) -> None:
     ]
     assert repr(events[1:-1]) == repr(handled)
 
-    # What was answered is what the server answered, byte for byte, but for keys that the version does not have
-    # and that real servers send all the same.
+    # What was answered is what the server answered, byte for byte, but for keys that the version does not
+    # have and that real servers send all the same.
     surplus = set()
     if recording.version < (4, 3):
         surplus.add("hints")
