@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+from collections.abc import Callable
 
 __all__ = ["Limits", "Places", "Visitor"]
 
@@ -68,7 +69,9 @@ class Visitor:
     def release(self) -> None:
         """The connection is over."""
         self.logged_in()
-        self._places._all.pop(self, None)
+        places = self._places
+        if places._all.pop(self, self) is None and places._on_release is not None:
+            places._on_release()
 
     def drop(self, why: str) -> None:
         """Close the connection without a word to the client."""
@@ -85,11 +88,23 @@ class Visitor:
 
 
 class Places:
-    """The places of one server; every connection takes one as soon as it is accepted."""
+    """The places of one server; every connection takes one as soon as it is accepted.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
+    Args:
+        loop: The event loop.
+        limits: How many there are.
+        on_release: Called when one has become free.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        limits: Limits,
+        on_release: Callable[[], None] | None = None,
+    ) -> None:
         self._loop = loop
         self._limits = limits
+        self._on_release = on_release
         self._all: dict[Visitor, None] = {}
         self._unauthenticated: dict[Visitor, None] = {}  # oldest first
 

@@ -70,14 +70,14 @@ class Server:
         self._grace = grace
         self._options: dict[str, Any] = {} if versions is None else {"versions": tuple(versions)}
         self._discovery = discovery
-        self._places = Places(loop, limits)
+        self._changed: asyncio.Future[None] | None = None
+        self._places = Places(loop, limits, self._note)
         self._listener: asyncio.AbstractServer | None = None
         self._sessions: set[ServerSession] = set()
         self._guests: set[Visitor] = set()  # connections whose kind is not known yet
         self._workers: set[Worker] = set()  # told to end
         self._closing = False
         self._serving_forever: asyncio.Future[None] | None = None
-        self._changed: asyncio.Future[None] | None = None
         self.make_connection()  # raises for versions that do not exist
 
     async def _listen(self, host: Any, port: int | None, options: dict[str, Any]) -> None:
