@@ -17,6 +17,7 @@ from asyncbolt._packstream cimport Frame, Packer, Unpacker
 
 from . import _codec_errors as errors
 from .exceptions import LocalProtocolError, UnpackError
+from .time import Duration
 
 __all__ = ["ChunkedReadBuffer", "ChunkedWriteBuffer", "MessageReader", "MessageWriter"]
 
@@ -41,6 +42,11 @@ cdef class MessageWriter:
     cdef Py_ssize_t max_chunk_size
     cdef bint busy
 
+    def __cinit__(self):
+        # For a subclass that forgets to call __init__: an error, not a crash.
+        self.packer = Packer.__new__(Packer)
+        self.max_chunk_size = _wire.MAX_CHUNK
+
     def __init__(self, version=(6, 1), *, bint utc_patch=False, bint graph=False,
                  Py_ssize_t max_chunk_size=_wire.MAX_CHUNK):
         if not 1 <= max_chunk_size <= _wire.MAX_CHUNK:
@@ -60,10 +66,13 @@ cdef class MessageWriter:
         """
         cdef Packer packer = self.packer
         cdef Py_ssize_t count = len(fields), index
-        cdef int tag = signature
+        cdef int tag
         cdef Frame frame
         if count > _wire.MAX_FIELDS:
             raise LocalProtocolError(errors.too_many_fields(count))
+        if not isinstance(signature, int) or not 0 <= signature <= 0x7F:
+            raise LocalProtocolError(errors.bad_signature(signature))
+        tag = signature
         self.enter()
         try:
             self.begin(count, tag)
@@ -82,6 +91,7 @@ cdef class MessageWriter:
             return self.take()
         finally:
             packer.frame = NULL
+            packer.trim()
             self.busy = False
 
     def records(self, rows):
@@ -103,8 +113,11 @@ cdef class MessageWriter:
             for row in rows:
                 start = packer.pos
                 packer.frame = &frame
-                if not isinstance(row, (tuple, list)):
-                    packer.refuse(errors.not_a_row(row))
+                if type(row) is not tuple and type(row) is not list:
+                    # A Duration is a tuple, but has a form of its own.
+                    if not isinstance(row, (tuple, list)) or isinstance(row, Duration):
+                        packer.refuse(errors.not_a_row(row))
+                    row = list(row)
                 self.begin_at(start, 1, _wire.RECORD)
                 packer.write(row, 0)
                 self.end(start)
@@ -112,6 +125,7 @@ cdef class MessageWriter:
             return self.take()
         finally:
             packer.frame = NULL
+            packer.trim()
             self.busy = False
 
     cdef int enter(self) except -1:
@@ -161,10 +175,7 @@ cdef class MessageWriter:
         return 0
 
     cdef bytes take(self):
-        cdef Packer packer = self.packer
-        data = PyBytes_FromStringAndSize(<char *>packer.buf, packer.pos)
-        packer.trim()
-        return data
+        return PyBytes_FromStringAndSize(<char *>self.packer.buf, self.packer.pos)
 
 
 cdef class MessageReader:
@@ -198,6 +209,7 @@ cdef class MessageReader:
     def __cinit__(self):
         self.half = -1
         self.skips = set()
+        self.unpacker = Unpacker.__new__(Unpacker)
 
     def __dealloc__(self):
         PyMem_Free(self.body)
@@ -221,7 +233,7 @@ cdef class MessageReader:
 
     @max_depth.setter
     def max_depth(self, Py_ssize_t levels):
-        self.unpacker.max_depth = levels
+        self.unpacker.limit_depth(levels)
 
     @property
     def max_elements(self):
@@ -254,8 +266,9 @@ cdef class MessageReader:
         """The stream has ended: an error if it did so inside a message."""
         if self.dead or not (self.size or self.left or self.half >= 0):
             return None
-        self.dead = True
-        return errors.ended_inside(self.size)
+        error = errors.ended_inside(self.size)
+        self.die()
+        return error
 
     def feed(self, data):
         """Take bytes, cut anywhere, and give what they complete, in order.
@@ -270,17 +283,25 @@ cdef class MessageReader:
             raise LocalProtocolError("the reader is reading already")
         if self.dead:
             return out
+        whole = data if PyBytes_CheckExact(data) else bytes(memoryview(data))
         self.busy = True
         try:
-            whole = data if PyBytes_CheckExact(data) else bytes(memoryview(data))
             self.read(<const uint8_t *>PyBytes_AS_STRING(whole), PyBytes_GET_SIZE(whole), out)
         except UnpackError as exc:
-            self.dead = True
-            self.release()
+            self.die()
             out.append(exc)
+        except BaseException:
+            # Such as MemoryError: where the next message begins is not known any more.
+            self.die()
+            raise
         finally:
             self.busy = False
         return out
+
+    cdef void die(self) noexcept:
+        self.dead = True
+        self.size = 0
+        self.release()
 
     cdef void release(self) noexcept:
         PyMem_Free(self.body)
@@ -429,9 +450,9 @@ cdef class ChunkedReadBuffer:
         if not self.messages:
             raise errors.truncated("a read from an empty buffer", n, 0, 0)
         message = self.messages[0]
-        stop = self.pos + n
-        if stop > len(message):
+        if n > len(message) - self.pos:
             raise errors.truncated("a read", n, len(message) - self.pos, self.pos)
+        stop = self.pos + n
         part = memoryview(message)[self.pos:stop]
         if stop == len(message):
             self.messages.popleft()

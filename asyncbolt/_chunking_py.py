@@ -14,6 +14,7 @@ from . import _codec_errors as errors
 from ._constants import DEFAULT_MAX_DEPTH, MAX_CHUNK, MAX_SIZE, NEWEST, Version
 from ._packstream_py import Packer, Refusal, Unpacker
 from .exceptions import LocalProtocolError, UnpackError
+from .time import Duration
 
 __all__ = ["ChunkedReadBuffer", "ChunkedWriteBuffer", "MessageReader", "MessageWriter"]
 
@@ -60,6 +61,8 @@ class MessageWriter:
         """
         if len(fields) > 15:
             raise LocalProtocolError(errors.too_many_fields(len(fields)))
+        if not isinstance(signature, int) or not 0 <= signature <= 0x7F:
+            raise LocalProtocolError(errors.bad_signature(signature))
         out = [bytes((0xB0 | len(fields), signature))]
         self._enter()
         index = 0
@@ -90,8 +93,11 @@ class MessageWriter:
         index = -1
         try:
             for index, row in enumerate(rows):
-                if not isinstance(row, (tuple, list)):
-                    raise Refusal(errors.not_a_row(row))
+                if type(row) is not tuple and type(row) is not list:
+                    # A Duration is a tuple, but has a form of its own.
+                    if not isinstance(row, (tuple, list)) or isinstance(row, Duration):
+                        raise Refusal(errors.not_a_row(row))
+                    row = list(row)
                 out = [b"\xb1\x71"]
                 write(row, out.append, 0)
                 self._frame(b"".join(out), add)
@@ -157,8 +163,7 @@ class MessageReader:
         self.noops = 0
         self._runs = runs
         self._skips: set[int] = set()
-        self._chunks: list[bytes] = []
-        self._size = 0
+        self._body = bytearray()
         self._left = 0
         self._half = -1
         self._dead = False
@@ -170,7 +175,7 @@ class MessageReader:
 
     @max_depth.setter
     def max_depth(self, levels: int) -> None:
-        self._unpacker.max_depth = levels
+        self._unpacker.limit_depth(levels)
 
     @property
     def max_elements(self) -> int:
@@ -183,7 +188,7 @@ class MessageReader:
     @property
     def pending(self) -> int:
         """Bytes held of a message that is not complete yet."""
-        return self._size
+        return len(self._body)
 
     def configure(self, version: Version, utc_patch: bool) -> None:
         """Take the forms of another Bolt version from the next message on."""
@@ -200,10 +205,11 @@ class MessageReader:
 
     def eof(self) -> UnpackError | None:
         """The stream has ended: an error if it did so inside a message."""
-        if self._dead or not (self._size or self._left or self._half >= 0):
+        if self._dead or not (self._body or self._left or self._half >= 0):
             return None
-        self._dead = True
-        return errors.ended_inside(self._size)
+        error = errors.ended_inside(len(self._body))
+        self._die()
+        return error
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[Any]:
         """Take bytes, cut anywhere, and give what they complete, in order.
@@ -217,16 +223,25 @@ class MessageReader:
         out: list[Any] = []
         if self._dead:
             return out
+        whole = data if type(data) is bytes else bytes(memoryview(data))
         self._busy = True
         try:
-            self._read(data if type(data) is bytes else bytes(memoryview(data)), out)
+            self._read(whole, out)
         except UnpackError as exc:
-            self._dead = True
-            self._chunks.clear()
-            out.append(exc)
+            self._die()
+            # Its traceback would keep the frame, and so the list that it is in, alive.
+            out.append(exc.with_traceback(None))
+        except BaseException:
+            # Such as MemoryError: where the next message begins is not known any more.
+            self._die()
+            raise
         finally:
             self._busy = False
         return out
+
+    def _die(self) -> None:
+        self._dead = True
+        self._body = bytearray()
 
     def _read(self, data: bytes, out: list[Any]) -> None:
         pos = 0
@@ -234,8 +249,7 @@ class MessageReader:
         while pos < end:
             if self._left:
                 stop = min(pos + self._left, end)
-                self._chunks.append(data[pos:stop])
-                self._size += stop - pos
+                self._body += data[pos:stop]
                 self._left -= stop - pos
                 pos = stop
                 continue
@@ -250,18 +264,17 @@ class MessageReader:
                 size = data[pos] << 8 | data[pos + 1]
                 pos += 2
             if size:
-                if self._size + size > self.max_message_size:
+                if len(self._body) + size > self.max_message_size:
                     raise errors.oversized(self.max_message_size)
                 stop = pos + size
-                if end - stop >= 2 and not self._size and not data[stop] and not data[stop + 1]:
+                if end - stop >= 2 and not self._body and not data[stop] and not data[stop + 1]:
                     self._message(data, pos, stop, out)
                     pos = stop + 2
                 else:
                     self._left = size
-            elif self._size:
-                whole = b"".join(self._chunks)
-                self._chunks.clear()
-                self._size = 0
+            elif self._body:
+                whole = bytes(self._body)
+                self._body.clear()
                 self._message(whole, 0, len(whole), out)
             else:
                 self.noops += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._constants import MAX_SIZE
+from ._constants import MAX_DEPTH, MAX_SIZE
 from .exceptions import UnpackError
 
 __all__: list[str] = []
@@ -73,6 +73,17 @@ def oversized(limit: int) -> UnpackError:
 
 def ended_inside(received: int) -> UnpackError:
     return UnpackError("the stream ended inside a message", received)
+
+
+# Arguments.
+
+
+def bad_max_depth(levels: int) -> ValueError:
+    return ValueError(f"max_depth must be 0 to {MAX_DEPTH} levels, not {levels}")
+
+
+def bad_signature(signature: object) -> str:
+    return f"a message's signature must be an integer from 0 to 127, not {signature!r}"
 
 
 # Writing: reasons of a PackError.

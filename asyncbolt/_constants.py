@@ -26,6 +26,12 @@ DEFAULT_MAX_DEPTH: Final = 200
 The pure twin spends two Python frames on each, so this stays far below the recursion limit.
 """
 
+MAX_DEPTH: Final = 400
+"""The most levels that a limit can be set to: the stack must hold them, in both twins."""
+
+MAX_ZONE_NAME: Final = 255
+"""The longest name that is looked up as a time zone (characters): readers remember the names they met."""
+
 MAX_CHUNK: Final = 0xFFFF
 """The largest chunk (bytes): its header is an unsigned 16-bit number."""
 

@@ -78,6 +78,7 @@ cdef class Unpacker:
     cdef dict offsets
 
     cpdef configure(self, version, bint utc_patch)
+    cdef int limit_depth(self, Py_ssize_t levels) except -1
     cdef void aim(self, const uint8_t *start, const uint8_t *end) noexcept
     cdef int finish(self) except -1
     cdef PyObject *read(self, Py_ssize_t depth) except NULL

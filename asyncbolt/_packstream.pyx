@@ -275,6 +275,8 @@ cdef class Packer:
 
     def __init__(self, version=(6, 1), *, bint utc_patch=False, bint graph=True,
                  Py_ssize_t max_depth=_wire.DEFAULT_MAX_DEPTH):
+        if not 0 <= max_depth <= _wire.MAX_DEPTH:
+            raise errors.bad_max_depth(max_depth)
         self.graph = graph
         self.max_depth = max_depth
         self.configure(version, utc_patch)
@@ -294,9 +296,7 @@ cdef class Packer:
         self.frame = NULL
         self.root = "value"
         self.write(value, 0)
-        data = PyBytes_FromStringAndSize(<char *>self.buf, self.pos)
-        self.trim()
-        return data
+        return PyBytes_FromStringAndSize(<char *>self.buf, self.pos)
 
     cdef void trim(self) noexcept:
         # One huge message must not hold its memory for the life of a connection.
@@ -541,13 +541,14 @@ cdef class Packer:
         frame.outer = self.frame
         frame.key = NULL
         self.frame = &frame
-        # The length is read anew each turn: packing an item may run code that changes the list.
-        while index < len(value):
+        # The length is read anew each turn: packing an item may run code that changes the list. Never further
+        # than announced, since that code may lengthen it for ever.
+        while index < size and index < len(value):
             frame.index = index
             self.write(value[index], depth + 1)
             index += 1
         self.frame = frame.outer
-        if index != size:
+        if index != size or len(value) != size:
             self.refuse(errors.CHANGED)
         return 0
 
@@ -578,6 +579,9 @@ cdef class Packer:
         frame.outer = self.frame
         frame.index = 0
         while PyDict_Next(value, &state, &key_pointer, &item_pointer):
+            # As many keys may come and go, for ever.
+            if written == size:
+                self.refuse(errors.CHANGED)
             # Owned from here on: packing an item may run code that changes the dict.
             key = <object>key_pointer
             item = <object>item_pointer
@@ -597,7 +601,7 @@ cdef class Packer:
 
     cdef int write_structure(self, object value, Py_ssize_t depth) except -1:
         cdef object tag = value.tag
-        cdef tuple fields = value.fields
+        cdef tuple fields = tuple(value.fields)
         cdef Py_ssize_t index
         cdef Frame frame
         if not PyLong_CheckExact(tag) or not 0 <= tag <= 0x7F:
@@ -796,7 +800,7 @@ cdef class Unpacker:
 
     def __init__(self, version=(6, 1), *, bint utc_patch=False, bint extended_types=False,
                  Py_ssize_t max_depth=_wire.DEFAULT_MAX_DEPTH, max_elements=None):
-        self.max_depth = max_depth
+        self.limit_depth(max_depth)
         self.max_elements = _wire.MAX_SIZE if max_elements is None else max_elements
         self.extended = extended_types
         self.configure(version, utc_patch)
@@ -809,6 +813,12 @@ cdef class Unpacker:
         self.temporal = facts.temporal
         self.vectors = facts.vectors
         self.uuids = facts.uuid
+
+    cdef int limit_depth(self, Py_ssize_t levels) except -1:
+        if not 0 <= levels <= _wire.MAX_DEPTH:
+            raise errors.bad_max_depth(levels)
+        self.max_depth = levels
+        return 0
 
     def unpack(self, data):
         """Read exactly one value; raises UnpackError, also for bytes left over."""
@@ -1488,7 +1498,7 @@ cdef class Unpacker:
         return self.assemble(whole, nanos, zone, local.fold)
 
     cdef object find_zone(self, object name):
-        if not PyUnicode_CheckExact(name):
+        if not PyUnicode_CheckExact(name) or len(<str>name) > _wire.MAX_ZONE_NAME:
             return None
         zone = self.zones.get(name, ZERO)
         if zone is not ZERO:

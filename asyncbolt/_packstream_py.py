@@ -15,7 +15,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from . import _codec_errors as errors
-from ._constants import DEFAULT_MAX_DEPTH, MAX_SIZE, NEWEST, Version
+from ._constants import DEFAULT_MAX_DEPTH, MAX_DEPTH, MAX_SIZE, MAX_ZONE_NAME, NEWEST, Version
 from ._convert import normalize
 from ._dialect import dialect
 from ._structure import Structure
@@ -79,6 +79,8 @@ class Packer:
         graph: bool = True,
         max_depth: int = DEFAULT_MAX_DEPTH,
     ) -> None:
+        if not 0 <= max_depth <= MAX_DEPTH:
+            raise errors.bad_max_depth(max_depth)
         self._graph = graph
         self._max_depth = max_depth
         self.configure(version, utc_patch)
@@ -177,12 +179,13 @@ class Packer:
         index = -1
         write = self.write
         try:
-            for index, item in enumerate(value):
+            # Never further than announced: packing an item may run code that lengthens the list.
+            for index, item in zip(range(size), value, strict=False):
                 write(item, put, depth)
         except Refusal as refusal:
             refusal.trail.append(index)
             raise
-        if index + 1 != size:
+        if index + 1 != size or len(value) != size:
             raise Refusal(errors.CHANGED)
 
     def _write_dict(self, value: dict[Any, Any], put: Callable[[bytes], object], depth: int) -> None:
@@ -428,7 +431,7 @@ class Unpacker:
         max_depth: int = DEFAULT_MAX_DEPTH,
         max_elements: int | None = None,
     ) -> None:
-        self.max_depth = max_depth
+        self.limit_depth(max_depth)
         self.max_elements = MAX_SIZE if max_elements is None else max_elements
         self._extended = extended_types
         self._zones: dict[str, _dt.tzinfo | None] = {}
@@ -454,6 +457,11 @@ class Unpacker:
         if facts.vectors:
             builders.update(_BOLT_6)
         self._builders = builders
+
+    def limit_depth(self, levels: int) -> None:
+        if not 0 <= levels <= MAX_DEPTH:
+            raise errors.bad_max_depth(levels)
+        self.max_depth = levels
 
     def unpack(self, data: bytes | bytearray | memoryview) -> Any:
         """Read exactly one value; raises UnpackError, also for bytes left over."""
@@ -798,7 +806,7 @@ class Unpacker:
         )
 
     def _zone(self, name: Any) -> _dt.tzinfo | None:
-        if type(name) is not str:
+        if type(name) is not str or len(name) > MAX_ZONE_NAME:
             return None
         try:
             return self._zones[name]

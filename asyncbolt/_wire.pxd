@@ -5,6 +5,8 @@ cdef enum:
     MAX_CHUNK = 0xFFFF
     MAX_FIELDS = 15
     DEFAULT_MAX_DEPTH = 200
+    MAX_DEPTH = 400
+    MAX_ZONE_NAME = 255
 
     RUN = 0x10
     SUCCESS = 0x70
