@@ -152,7 +152,7 @@ def rounds(stream: bytes) -> list[list[int]]:
     """Cuts of a stream, by the replay that makes them.
 
     For a small one every byte, SPACE bytes between two cuts of one replay in the same message, and
-    40 single cuts; for the rest all within 8 bytes of a border, and 200 anywhere.
+    100 single cuts; for the rest all within 8 bytes of a border, and 200 anywhere.
     """
     borders = [(begin, end) for begin, end, _ in messages_in(stream)]
     anywhere = random.Random(len(stream)).sample(range(len(stream)), 200)
@@ -160,7 +160,7 @@ def rounds(stream: bytes) -> list[list[int]]:
         every = [
             [place for begin, end in borders for place in range(begin + k, end, SPACE)] for k in range(SPACE)
         ]
-        return every + [[place] for place in anywhere[:40]]
+        return every + [[place] for place in anywhere[:100]]
     near = [[end + offset for _, end in borders] for offset in range(-8, 9)]
     return near + [anywhere[start : start + 40] for start in range(0, 200, 40)]
 
