@@ -328,9 +328,7 @@ async def test_slice_ends_when_its_time_is_over(kind, monkeypatch):
     if kind == "plain":
         source = streams.IteratorSource(rows())
         for _ in range(10):
-            assert (
-                1 <= len(source.take(1000)) <= 4
-            )  # 4 rows take 8 ms
+            assert 1 <= len(source.take(1000)) <= 4  # 4 rows take 8 ms
     else:
         source = streams.AsyncSource(asynchronous())
         for _ in range(10):
