@@ -9,7 +9,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from typing import TYPE_CHECKING, Any, Final
 
 from ..aio._clock import Deadline, TimeoutExpired
-from ..exceptions import PackError
+from ..exceptions import BoltError, PackError
 from .lane import Group, Lease, Statement
 
 if TYPE_CHECKING:
@@ -156,8 +156,14 @@ async def execute_many(
                 future,
             )
             first += len(chunk)
+            try:
+                session._lane.submit(batch)
+            except BoltError:
+                # Refused because of a batch before it, which knows why.
+                while flight:
+                    await land()
+                raise
             flight.append((batch, future))
-            session._lane.submit(batch)
             # At once, so that the size of this batch tells how long the next may be.
             session._flush()
             del chunk

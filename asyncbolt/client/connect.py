@@ -229,6 +229,8 @@ class Opener:
         where = str(self.address)
         if error.args and isinstance(error.args[0], str) and where not in error.args[0]:
             text = f"{where}: {error.args[0]}"
+            if self.ssl is None and getattr(error, "reason", None) is HandshakeReason.CLOSED_BEFORE_REPLY:
+                text += " (it may expect TLS, bolt+s://, or not speak Bolt)"
             error.args = (text, *error.args[1:])
             if hasattr(error, "_message"):
                 error._message = text

@@ -10,7 +10,7 @@ statement does is in its text:
     HANG               no answer until a RESET
     ENDLESS            rows without end
     ECHO               one row: $value
-    COUNT              no rows; len($rows) is added to ``counted``, its number appended to ``batches``
+    COUNT              no rows; $rows is appended to ``batches``; fails as ``fails_at`` says
     CLOSE              the connection is cut
 """
 
@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from asyncbolt import Message
-from asyncbolt.exceptions import AuthError, ClientError
+from asyncbolt.exceptions import AuthError, ClientError, ConstraintError
 from asyncbolt.protocol import ServerConnection
 from asyncbolt.protocol.events import ConnectionFailed, Goodbye, HandshakeDone, Interrupted, RequestReceived
 
@@ -222,6 +222,9 @@ class Peer(asyncio.Protocol):
             (self.pending if request.in_transaction else self.server.created).append(words[1])
         elif words[0] == "COUNT":
             rows = parameters["rows"]
+            if len(self.server.batches) + 1 == self.server.fails_at:
+                self.bolt.send_failure(ConstraintError("scripted"))
+                return
             self.server.batches.append(rows)
             summary = {"type": "w", "stats": {"nodes-created": len(rows), "contains-updates": True}}
         if not request.in_transaction:
@@ -239,7 +242,9 @@ class WireServer:
         manifest: bool = True,
         password: str | None = None,
         ssl: Any = None,
+        host: str = "127.0.0.1",
     ) -> None:
+        self.host = host
         self.versions = versions
         self.manifest = manifest
         self.password = password
@@ -249,13 +254,14 @@ class WireServer:
         self.batches: list[list[Any]] = []
         self.extras: list[dict[str, Any]] = []
         self.user_agents: list[str] = []
+        self.fails_at = 0  # the number of a COUNT that fails, counted from 1
         self.held = False
         self.silent = False
         self.waiters: list[tuple[Any, asyncio.Future[None]]] = []
 
     async def __aenter__(self) -> WireServer:
         loop = asyncio.get_running_loop()
-        self.server = await loop.create_server(lambda: Peer(self), "127.0.0.1", 0, ssl=self.ssl)
+        self.server = await loop.create_server(lambda: Peer(self), self.host, 0, ssl=self.ssl)
         self.port: int = self.server.sockets[0].getsockname()[1]
         return self
 
@@ -269,7 +275,7 @@ class WireServer:
 
     @property
     def uri(self) -> str:
-        return f"bolt://127.0.0.1:{self.port}"
+        return f"bolt://{self.host}:{self.port}"
 
     @property
     def peer(self) -> Peer:
