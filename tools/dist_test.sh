@@ -41,7 +41,7 @@ for python in "${pythons[@]}"; do
         "$venv/bin/python" -m pip install -q "$wheel[$extras]"
         twins=both
         [ $impl = c ] || twins=python
-        (cd "$work/elsewhere" && ASYNCBOLT_IMPL=$impl "$venv/bin/python" -I -bb -m pytest -q --impl $twins \
+        (cd "$work/elsewhere" && ASYNCBOLT_IMPL=$impl "$venv/bin/python" -I -bb -m pytest -q --durations=5 --impl $twins \
             -m "not neo4j and not build" "$work/sdist/tests")
     done
 done
