@@ -190,7 +190,6 @@ class ClientConnection:
         self._writer: MessageWriter | None = None
         self._sent = 0
         self._epoch = 0
-        self._resetting: Request | None = None
         self._open: list[_Stream] = []
         self._latest: _Stream | None = None
         # The server is FAILED or INTERRUPTED: seen from its answers, not predicted.
@@ -506,9 +505,9 @@ class ClientConnection:
         Its SUCCESS, FAILURE or IGNORED is still reported.
         """
         if not request.answered and not request.abandoned:
+            assert self._reader is not None
             request.abandoned = True
-            if self._reader is not None:
-                self._reader.skip(request.number)
+            self._reader.skip(request.number)
 
     # Sending
 
@@ -641,8 +640,6 @@ class ClientConnection:
         if message in CLEARING:
             self._epoch += 1
             self._forget_streams()
-            if message is Message.RESET:
-                self._resetting = request
             self.state = rule.success
         elif message is Message.RUN:
             request._stream = self._latest = _Stream()
@@ -706,7 +703,7 @@ class ClientConnection:
             self._sin("the server sent a RECORD", events)
         elif self._failed:
             self._sin("the server sent a RECORD behind a failure", events)
-        elif not self.outstanding[0].abandoned:
+        else:
             events.append(RecordsReceived(self.outstanding[0], rows))
 
     def _answer(self, signature: int, fields: tuple[Any, ...], events: list[ClientEvent]) -> None:
@@ -731,8 +728,6 @@ class ClientConnection:
     def _answered(self) -> Request:
         request = self.outstanding.popleft()
         request.answered = True
-        if request is self._resetting:
-            self._resetting = None
         return request
 
     def _success(self, metadata: dict[str, Any], events: list[ClientEvent]) -> None:

@@ -478,7 +478,7 @@ class ServerConnection:
             return
         running = self.request.message if self.request is not None else None
         if running not in _LOGINS:
-            if running is not None and running is not Message.RESET:
+            if running is not None and running is not Message.RESET and not self._resets:
                 events.append(Interrupted())
             request.overtakes = True
             self._resets += 1

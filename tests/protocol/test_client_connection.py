@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import types
 from typing import Any
 
 import pytest
@@ -887,3 +888,30 @@ def test_bolt_1_requests_without_fields() -> None:
     assert client.data_to_send() == bytes.fromhex(
         "0008 B210 8178 A18161FF 0000 0002 B02F 0000 0002 B00F 0000"
     )
+
+
+def test_words() -> None:
+    talk = Dialogue()
+    client = talk.client
+    run = client.send_run("x", {"password": "hunter2"})
+    client.send_pull()
+    assert repr(run) == "<Request RUN #2, unanswered>"
+    (event,) = talk.success(fields=["n"])
+    assert repr(event) == "<SuccessReceived for <Request RUN #2, answered>>"
+    (event,) = talk.records((1,), (2,))
+    assert repr(event) == "<RecordsReceived 2 for <Request PULL #3, unanswered>>"
+    (event,) = talk.failure()
+    assert repr(event).startswith("<FailureReceived ") and "PULL #3" in repr(event)
+    client.send_reset()
+    client.send_run("x")
+    talk.success()
+    (event,) = talk.ignored()
+    assert repr(event) == "<IgnoredReceived for <Request RUN #5, answered>>"
+
+
+def test_parameters_may_be_any_mapping() -> None:
+    talk = Dialogue()
+    plain = talk.client.send_run("x", {"a": {"b": 1}})
+    talk.client.send_discard()
+    other = talk.client.send_run("x", types.MappingProxyType({"a": types.MappingProxyType({"b": 1})}))
+    assert plain.data == other.data
