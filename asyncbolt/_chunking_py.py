@@ -237,6 +237,7 @@ class MessageReader:
             raise
         finally:
             self._busy = False
+            self._unpacker.release()
         return out
 
     def _die(self) -> None:

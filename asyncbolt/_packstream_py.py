@@ -479,6 +479,10 @@ class Unpacker:
         self._end = end
         self._owed = 0
 
+    def release(self) -> None:
+        """Let go of what was read from."""
+        self._data = b""
+
     def finish(self) -> None:
         left = self._end - self._pos
         if left:
