@@ -306,7 +306,7 @@ class ClientConnection:
             text += " inside a message"
         if self.outstanding:
             count = len(self.outstanding)
-            oldest = self._name(self.outstanding[0])
+            oldest = self._label(self.outstanding[0].message)
             text += f" with {count} request{'s' * (count > 1)} unanswered, the oldest a {oldest}"
         error = ServiceUnavailable(text)
         error.__cause__ = inside if inside is not None else self._last_failure
@@ -515,8 +515,8 @@ class ClientConnection:
         assert self._facts is not None
         return self._facts
 
-    def _name(self, request: Request) -> str:
-        return message_name(request.message, self._facts)
+    def _label(self, message: Message) -> str:
+        return message_name(message, self._facts)
 
     def _begin(self, version: Version) -> None:
         self.version = version
@@ -529,74 +529,80 @@ class ClientConnection:
         if "utc_patch" in self._facts.features:
             self._borders = Borders()
 
+    def _refusal(self, message: Message, text: str) -> LocalProtocolError:
+        """Return the error for a request that may not be sent."""
+        return LocalProtocolError(f"{self._label(message)} {text}")
+
     def _check(self, message: Message, n: int = _ALL, qid: int = _LATEST) -> Rule:
-        """Return the rule for a request that may be sent now; raise LocalProtocolError for one that may
-        not."""
-        name = message_name(message, self._facts)
+        """Return the rule for a request that may be sent now, else raise LocalProtocolError."""
+        state = self.state
         if self.closed:
             why = f": {self.error}" if self.error is not None else ""
-            raise LocalProtocolError(f"{name} cannot be sent, the connection is closed{why}")
+            raise self._refusal(message, f"cannot be sent, the connection is closed{why}")
         if self._facts is None:
-            raise LocalProtocolError(
-                f"{name} cannot be sent in state {self.state}: no version is agreed on yet"
-            )
+            raise self._refusal(message, f"cannot be sent in state {state}: no version is agreed on yet")
         if message not in self._facts.layouts:
-            raise LocalProtocolError(f"{name} does not exist in Bolt {version_text(self._facts.version)}")
-        rule = rule_for(self._table, self.state, message)
+            raise self._refusal(message, f"does not exist in Bolt {version_text(self._facts.version)}")
+        rule = rule_for(self._table, state, message)
         if rule.answer is Answer.IGNORE:
-            raise LocalProtocolError(f"{name} would be ignored in state {self.state}: RESET comes first")
+            raise self._refusal(message, f"would be ignored in state {state}: RESET comes first")
         if rule.answer is Answer.REFUSE:
-            raise LocalProtocolError(f"{name} may not be sent in state {self.state}")
+            raise self._refusal(message, f"may not be sent in state {state}")
         if not rule.polite:
-            raise LocalProtocolError(
-                f"{name} may not be sent in state {self.state}: streams are open, discard them"
-            )
+            raise self._refusal(message, f"may not be sent in state {state}: streams are open, discard them")
         if message is Message.RESET:
-            for request in self.outstanding:
-                if request.message in OVERTAKES_NOT:
-                    raise LocalProtocolError(
-                        f"RESET may not be sent in state {self.state} behind an unanswered"
-                        f" {self._name(request)}: overtaking that costs the connection"
-                    )
+            self._check_reset()
             return rule
         if len(self.outstanding) >= self.max_unanswered and message is not Message.GOODBYE:
-            raise LocalProtocolError(
-                f"{name} cannot be sent in state {self.state}: {len(self.outstanding)} requests are"
-                " unanswered, and no RESET could overtake more"
+            raise self._refusal(
+                message,
+                f"cannot be sent in state {state}: {len(self.outstanding)} requests are unanswered,"
+                " and no RESET could overtake more",
             )
         allowed = BEHIND.get(message)
         if allowed is not None:
-            for request in reversed(self.outstanding):
-                if request.message in FENCES:
-                    break
-                if request.message not in allowed:
-                    raise LocalProtocolError(
-                        f"{name} may not be sent in state {self.state} behind an unanswered"
-                        f" {self._name(request)}: if that fails, the connection is lost"
-                    )
+            self._check_behind(message, allowed)
         if message is Message.PULL or message is Message.DISCARD:
-            self._stream(name, n, qid)
+            self._stream(message, n, qid)
         return rule
 
-    def _stream(self, name: str, n: int, qid: int) -> _Stream:
-        """Return the open stream that a PULL or DISCARD means; raise LocalProtocolError when there is
-        none."""
+    def _check_reset(self) -> None:
+        for request in self.outstanding:
+            if request.message in OVERTAKES_NOT:
+                raise self._refusal(
+                    Message.RESET,
+                    f"may not be sent in state {self.state} behind an unanswered"
+                    f" {self._label(request.message)}: overtaking that costs the connection",
+                )
+
+    def _check_behind(self, message: Message, allowed: frozenset[Message]) -> None:
+        for request in reversed(self.outstanding):
+            if request.message in FENCES:
+                return
+            if request.message not in allowed:
+                raise self._refusal(
+                    message,
+                    f"may not be sent in state {self.state} behind an unanswered"
+                    f" {self._label(request.message)}: if that fails, the connection is lost",
+                )
+
+    def _stream(self, message: Message, n: int, qid: int) -> _Stream:
+        """Return the open stream that a PULL or DISCARD means, else raise LocalProtocolError."""
         if not self.has("streams"):
             if n != _ALL or qid != _LATEST:
-                raise LocalProtocolError(
-                    f"{name} has no n and no qid in Bolt {version_text(self._known().version)}"
-                    f" (state {self.state})"
-                )
+                version = version_text(self._known().version)
+                raise self._refusal(message, f"has no n and no qid in Bolt {version} (state {self.state})")
         elif not isinstance(n, int) or (n != _ALL and n < 1):
-            raise LocalProtocolError(f"{name}: n must be -1 or at least 1, not {n!r} (state {self.state})")
+            raise self._refusal(message, f"needs n to be -1 or at least 1, not {n!r} (state {self.state})")
         stream = self._latest if qid == _LATEST else next((one for one in self._open if one.qid == qid), None)
         if stream is None or stream not in self._open:
             which = "the latest RUN" if qid == _LATEST else f"qid {qid}"
-            raise LocalProtocolError(f"{name}: no open stream is that of {which} (state {self.state})")
+            raise self._refusal(message, f"finds no open stream of {which} (state {self.state})")
         if stream.asked:
-            raise LocalProtocolError(
-                f"{name} may not be sent in state {self.state} while the answer to the last PULL or DISCARD"
-                " of its stream is due: that may end the stream"
+            raise self._refusal(
+                message,
+                f"may not be sent while the answer to the last PULL or DISCARD of its stream is due (state {self.state}):"
+                " that may end the stream",
             )
         return stream
 
@@ -620,7 +626,7 @@ class ClientConnection:
                 writer.configure(version, False)
             if patched != data:
                 raise LocalProtocolError(
-                    f"{message_name(message, self._facts)} holds date-times with a zone: their form is not"
+                    f"{self._label(message)} holds date-times with a zone: their form is not"
                     f" known until HELLO is answered (state {self.state})"
                 )
         return data
@@ -646,7 +652,7 @@ class ClientConnection:
             self._open.append(self._latest)
             self.state = rule.success
         elif message is Message.PULL or message is Message.DISCARD:
-            stream = self._stream(message.name, n, qid)
+            stream = self._stream(message, n, qid)
             request._stream = stream
             if n == _ALL:
                 self._end(stream, rule)
@@ -688,7 +694,7 @@ class ClientConnection:
         if not self.outstanding:
             return "while no request was unanswered"
         request = self.outstanding[0]
-        return f"where the answer to {self._name(request)} (request {request.number}) was due"
+        return f"where the answer to {self._label(request.message)} (request {request.number}) was due"
 
     def _sin(self, text: str, events: list[ClientEvent]) -> None:
         self._fail(RemoteProtocolError(f"{text} {self._where()}"), events)
@@ -707,11 +713,10 @@ class ClientConnection:
             events.append(RecordsReceived(self.outstanding[0], rows))
 
     def _answer(self, signature: int, fields: tuple[Any, ...], events: list[ClientEvent]) -> None:
-        name = message_name(signature)
         if signature not in _SUMMARIES:
-            self._sin(f"the server sent {name}, which is no answer,", events)
+            self._sin(f"the server sent {message_name(signature)}, which is no answer,", events)
         elif not self.outstanding:
-            self._sin(f"the server sent {name}", events)
+            self._sin(f"the server sent {message_name(signature)}", events)
         elif signature == Message.IGNORED:
             # Some servers add a map.
             if len(fields) > 1:
@@ -719,7 +724,7 @@ class ClientConnection:
             else:
                 self._ignored(events)
         elif len(fields) != 1 or type(fields[0]) is not dict:
-            self._sin(f"the server sent {name} with something else than one map", events)
+            self._sin(f"the server sent {message_name(signature)} with something else than one map", events)
         elif signature == Message.SUCCESS:
             self._success(fields[0], events)
         else:

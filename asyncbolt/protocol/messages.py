@@ -25,6 +25,7 @@ from .versions import (
     Facts,
     Field,
     Key,
+    Layout,
     version_text,
 )
 
@@ -173,9 +174,9 @@ def fit_field(facts: Facts, message: Message, index: int, value: Any) -> Any:
 # Reading, in the client's role
 
 
-def unfit_key(message: int, metadata: Mapping[str, Any]) -> str | None:
+def unfit_key(message: Message, metadata: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the metadata of a SUCCESS, or None. A null counts as absent."""
-    for name, kind in CHECKED_KEYS.get(Message(message), _NOTHING).items():
+    for name, kind in CHECKED_KEYS.get(message, _NOTHING).items():
         value = metadata.get(name)
         if value is not None and not _CHECKS[kind](value):
             return f"{name} must be {_a(kind)}, not {_kind_of(value)}"
@@ -254,28 +255,37 @@ class ServerRequest:
         return f"<ServerRequest {describe(self.message, self.fields)}>"
 
 
+@functools.lru_cache(maxsize=64)
+def _names(field: Field) -> frozenset[str]:
+    """The names of a field's keys in all versions."""
+    return frozenset(key.name for key in field.keys)
+
+
 def _read_map(
-    facts: Facts, name: str, field: Field, value: dict[str, Any]
+    facts: Facts, layout: Layout, field: Field, value: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split a map into known keys, checked and without nulls, and the rest."""
     known: dict[str, Any] = {}
-    every = {key.name for key in field.keys}
-    for key in field.keys:
-        if not key.first <= facts.version <= key.last:
-            continue
-        item = value.get(key.name)
+    rest: dict[str, Any] = {}
+    keys = facts.keys[layout.message]
+    for name, item in value.items():
         if item is None:
-            if key.required:
-                raise MalformedRequest(INVALID, f"{name}: {key.name} is missing")
+            continue
+        key = keys.get(name)
+        if key is None:
+            if field.rest is not None and name not in _names(field):
+                rest[name] = item
             continue
         if not _CHECKS[key.kind](item):
             raise MalformedRequest(
-                INVALID, f"{name}: {key.name} must be {_a(key.kind)}, not {_kind_of(item)}"
+                INVALID, f"{layout.name}: {name} must be {_a(key.kind)}, not {_kind_of(item)}"
             )
         if key.values is not None and item not in key.values:
-            raise MalformedRequest(INVALID, f"{name}: {key.name} has a value that it cannot have")
-        known[key.name] = item
-    rest = {key: item for key, item in value.items() if key not in every and item is not None}
+            raise MalformedRequest(INVALID, f"{layout.name}: {name} has a value that it cannot have")
+        known[name] = item
+    for name in facts.required[layout.message]:
+        if name not in known:
+            raise MalformedRequest(INVALID, f"{layout.name}: {name} is missing")
     return known, rest
 
 
@@ -296,7 +306,7 @@ def read_request(facts: Facts, message: Message, fields: tuple[Any, ...]) -> Ser
         if field.values is not None and value not in field.values:
             raise MalformedRequest(INVALID, f"{name}: {field.name} has a value that it cannot have")
         if field.keys and type(value) is dict:
-            request.extra, rest = _read_map(facts, name, field, value)
+            request.extra, rest = _read_map(facts, layout, field, value)
             if field.rest is not None:
                 setattr(request, field.rest, rest)
         elif field.name == "auth":

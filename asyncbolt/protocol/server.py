@@ -453,7 +453,8 @@ class ServerConnection:
             self._unreadable(item, events)
             return
         signature, fields = item[0], item[1:]
-        if signature not in self._known().layouts:
+        layout = self._known().layouts.get(signature)
+        if layout is None:
             # Closed without waiting for what is queued before it, and without a byte.
             self._fail(
                 RemoteProtocolError(
@@ -463,7 +464,7 @@ class ServerConnection:
                 events,
             )
             return
-        message = Message(signature)
+        message = layout.message
         try:
             request = read_request(self._known(), message, fields)
         except MalformedRequest as exc:

@@ -30,6 +30,9 @@ class State(enum.Enum):
     INTERRUPTED = "INTERRUPTED"
     DEFUNCT = "DEFUNCT"
 
+    # Members are singletons; Enum's own hash is that of the name, and made in Python at every look-up.
+    __hash__ = object.__hash__
+
     def __str__(self) -> str:
         return self.value
 

@@ -303,7 +303,7 @@ def version_text(version: Version) -> str:
 class Facts:
     """What one version has: its part of every table."""
 
-    __slots__ = ("features", "keys", "layouts", "summary_keys", "version")
+    __slots__ = ("features", "keys", "layouts", "required", "summary_keys", "version")
 
     def __init__(self, version: Version) -> None:
         self.version = version
@@ -321,6 +321,10 @@ class Facts:
                 if key.first <= version <= key.last
             }
             for message, layout in self.layouts.items()
+        }
+        self.required: dict[int, tuple[str, ...]] = {
+            message: tuple(name for name, key in keys.items() if key.required)
+            for message, keys in self.keys.items()
         }
         # name of a summary's key -> name on the wire, None where this version has none
         self.summary_keys: dict[int, dict[str, str | None]] = {

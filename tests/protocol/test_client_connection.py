@@ -433,7 +433,7 @@ def test_streams_of_a_transaction() -> None:
     assert reader.feed(first.data + second.data) == [(0x3F, {"n": 1, "qid": 0}), (0x3F, {"n": 1})]
     with pytest.raises(LocalProtocolError, match="may end the stream"):
         client.send_pull(qid=1)
-    with pytest.raises(LocalProtocolError, match="no open stream is that of qid 2"):
+    with pytest.raises(LocalProtocolError, match="finds no open stream of qid 2"):
         client.send_pull(qid=2)
     with pytest.raises(
         LocalProtocolError, match="COMMIT may not be sent in state TX_STREAMING: streams are open"
@@ -441,7 +441,7 @@ def test_streams_of_a_transaction() -> None:
         client.send_commit()
     talk.success()
     assert client.open_streams == (1,)
-    with pytest.raises(LocalProtocolError, match="no open stream is that of qid 0"):
+    with pytest.raises(LocalProtocolError, match="finds no open stream of qid 0"):
         client.send_discard(qid=0)
     talk.success(**MORE)
     client.send_discard(qid=1)
@@ -461,9 +461,9 @@ def test_latest_stream_done_others_open() -> None:
     client.send_run("b")
     client.send_pull()
     assert client.state is State.TX_STREAMING
-    with pytest.raises(LocalProtocolError, match="no open stream is that of the latest RUN"):
+    with pytest.raises(LocalProtocolError, match="finds no open stream of the latest RUN"):
         client.send_pull()
-    with pytest.raises(LocalProtocolError, match="no open stream is that of qid 0"):
+    with pytest.raises(LocalProtocolError, match="finds no open stream of qid 0"):
         client.send_pull(qid=0)  # not known before RUN is answered
     talk.success()
     talk.success(qid=0)
@@ -493,7 +493,7 @@ def test_bolt_3_has_one_stream_at_a_time() -> None:
 def test_n_out_of_range(n: Any) -> None:
     talk = Dialogue()
     talk.client.send_run("x")
-    with pytest.raises(LocalProtocolError, match="n must be -1 or at least 1"):
+    with pytest.raises(LocalProtocolError, match="needs n to be -1 or at least 1"):
         talk.client.send_pull(n)
 
 
