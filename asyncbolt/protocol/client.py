@@ -601,8 +601,8 @@ class ClientConnection:
         if stream.asked:
             raise self._refusal(
                 message,
-                f"may not be sent while the answer to the last PULL or DISCARD of its stream is due (state {self.state}):"
-                " that may end the stream",
+                f"may not be sent in state {self.state} while the answer to the last PULL or DISCARD of its"
+                " stream is due: that may end the stream",
             )
         return stream
 
