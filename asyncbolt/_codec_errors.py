@@ -100,6 +100,7 @@ TEMPORAL = "dates, times, durations and points need Bolt 2 or newer"
 VECTORS = "vectors need Bolt 6.0 or newer; below that, send a list of numbers"
 UUIDS = "uuid.UUID needs Bolt 6.1 or newer; below that, send str(uuid)"
 GRAPH = "nodes, relationships and paths are no parameters; send what identifies them, such as element_id"
+NEEDS_ID = "below Bolt 5.0 nodes and relationships are known by their id, which must be a number"
 UNSUPPORTED = "an UnsupportedType only stands for a value that could not be sent; it is no parameter"
 
 

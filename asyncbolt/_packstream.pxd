@@ -42,6 +42,7 @@ cdef class Packer:
     cdef int write_size(self, Py_ssize_t size, int tiny, int first, str what) except -1
     cdef int write_structure(self, object value, Py_ssize_t depth) except -1
     cdef int write_head(self, int count, int tag) except -1
+    cdef int write_id(self, object number, Py_ssize_t depth) except -1
     cdef int write_node(self, object value, Py_ssize_t depth) except -1
     cdef int write_relationship(self, object value, Py_ssize_t depth) except -1
     cdef int write_unbound(self, object value, Py_ssize_t depth) except -1

@@ -626,11 +626,19 @@ cdef class Packer:
         self.pos += 2
         return 0
 
+    cdef int write_id(self, object number, Py_ssize_t depth) except -1:
+        if number is None:
+            # Drivers insist on a number, also where element_id is what counts.
+            if not self.element_ids:
+                self.refuse(errors.NEEDS_ID)
+            return self.write_number(-1)
+        return self.write(number, depth)
+
     cdef int write_node(self, object value, Py_ssize_t depth) except -1:
         if not self.graph:
             self.refuse(errors.GRAPH)
         self.write_head(4 if self.element_ids else 3, _wire.TAG_NODE)
-        self.write(value._id, depth)
+        self.write_id(value._id, depth)
         self.write(value._labels, depth)
         self.write(value._properties, depth)
         if self.element_ids:
@@ -641,9 +649,9 @@ cdef class Packer:
         if not self.graph:
             self.refuse(errors.GRAPH)
         self.write_head(8 if self.element_ids else 5, _wire.TAG_RELATIONSHIP)
-        self.write(value._id, depth)
-        self.write(value._start_id, depth)
-        self.write(value._end_id, depth)
+        self.write_id(value._id, depth)
+        self.write_id(value._start_id, depth)
+        self.write_id(value._end_id, depth)
         self.write(value._type, depth)
         self.write(value._properties, depth)
         if self.element_ids:
@@ -656,7 +664,7 @@ cdef class Packer:
         if not self.graph:
             self.refuse(errors.GRAPH)
         self.write_head(4 if self.element_ids else 3, _wire.TAG_UNBOUND_RELATIONSHIP)
-        self.write(value._id, depth)
+        self.write_id(value._id, depth)
         self.write(value._type, depth)
         self.write(value._properties, depth)
         if self.element_ids:

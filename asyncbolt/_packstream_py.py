@@ -230,11 +230,19 @@ class Packer:
             refusal.trail.append(index)
             raise
 
+    def _write_id(self, number: int | None, put: Callable[[bytes], object], depth: int) -> None:
+        if number is None:
+            # Drivers insist on a number, also where element_id is what counts.
+            if not self._element_ids:
+                raise Refusal(errors.NEEDS_ID)
+            number = -1
+        self.write(number, put, depth)
+
     def _write_node(self, value: Node, put: Callable[[bytes], object], depth: int) -> None:
         if not self._graph:
             raise Refusal(errors.GRAPH)
         put(b"\xb4N" if self._element_ids else b"\xb3N")
-        self.write(value._id, put, depth)
+        self._write_id(value._id, put, depth)
         self.write(value._labels, put, depth)
         self.write(value._properties, put, depth)
         if self._element_ids:
@@ -244,9 +252,9 @@ class Packer:
         if not self._graph:
             raise Refusal(errors.GRAPH)
         put(b"\xb8R" if self._element_ids else b"\xb5R")
-        self.write(value._id, put, depth)
-        self.write(value._start_id, put, depth)
-        self.write(value._end_id, put, depth)
+        self._write_id(value._id, put, depth)
+        self._write_id(value._start_id, put, depth)
+        self._write_id(value._end_id, put, depth)
         self.write(value._type, put, depth)
         self.write(value._properties, put, depth)
         if self._element_ids:
@@ -258,7 +266,7 @@ class Packer:
         if not self._graph:
             raise Refusal(errors.GRAPH)
         put(b"\xb4r" if self._element_ids else b"\xb3r")
-        self.write(value._id, put, depth)
+        self._write_id(value._id, put, depth)
         self.write(value._type, put, depth)
         self.write(value._properties, put, depth)
         if self._element_ids:
