@@ -592,6 +592,23 @@ def test_records_of_an_interrupted_stream_stand() -> None:
     talk.success()
 
 
+def test_stream_that_ends_before_a_reset_is_answered() -> None:
+    talk = Dialogue()
+    client = talk.client
+    client.send_run("x")
+    client.send_pull(1)
+    client.send_reset()
+    client.send_begin()
+    client.send_run("y")
+    talk.success(fields=["n"], qid=9)
+    talk.success()
+    assert client.state is State.TX_STREAMING and client.open_streams == (None,)
+    talk.success()
+    talk.success()
+    talk.success(fields=["n"], qid=0)
+    assert client.open_streams == (0,) and not client.closed
+
+
 def test_stream_state_before_a_reset_is_forgotten() -> None:
     talk = Dialogue()
     client = talk.client

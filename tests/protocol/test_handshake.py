@@ -233,6 +233,7 @@ def test_server_chooses(offers: str, served: list[Version], taken: Version) -> N
 
 def test_manifest_bytes_without_meaning() -> None:
     server = ServerConnection(versions=[(5, 8)])
+    assert not server.manifest and server.version is None and server.state is State.HANDSHAKE
     assert server.receive_data(MAGIC + bytes.fromhex("abcd01ff000000000000000000000000")) == []
     assert server.data_to_send() == bytes.fromhex("000001ff010000080500")
 

@@ -254,7 +254,8 @@ def test_extra_of_run_and_begin(version: Version, key: str, value: Any, first: V
         ({"mode": "x"}, "mode must be one of 'r', 'w', not 'x'"),
         ({"db": 1}, "db must be a String, not int"),
         ({"surprise": 1}, "RUN has no key 'surprise' in Bolt 5.8: no version has it"),
-        ({"patch_bolt": []}, "RUN has no key 'patch_bolt'"),
+        ({"patch_bolt": []}, "RUN has no key 'patch_bolt' in Bolt 5.8: no version has it"),
+        ({"notifications_disabled_categories": []}, "in Bolt 5.8: Bolt 5.2 to 5.4 have it"),
     ],
 )
 def test_extra_that_does_not_fit(extra: dict[str, Any], text: str) -> None:
