@@ -201,6 +201,6 @@ async def main() -> None:
 
 if __name__ == "__main__":
     warnings.simplefilter("error")
-    warnings.simplefilter("ignore", ResourceWarning)  # it leaves a refused TLS connection to the collector
+    warnings.simplefilter("ignore", ResourceWarning)  # a TLS connection may be left to the collector
     logging.disable()  # the driver tells of each retry
     asyncio.run(main())
