@@ -495,6 +495,8 @@ def test_n_out_of_range(n: Any) -> None:
     talk.client.send_run("x")
     with pytest.raises(LocalProtocolError, match="needs n to be -1 or at least 1"):
         talk.client.send_pull(n)
+    assert talk.client.state is State.STREAMING
+    assert talk.client.send_pull().number == 3
 
 
 def test_extra_inside_a_transaction() -> None:
