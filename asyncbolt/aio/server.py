@@ -51,6 +51,7 @@ class BoltServerProtocol(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.loop = asyncio.get_running_loop() if loop is None else loop
         self.transport: asyncio.Transport | None = None
+        self._wire_out: list[bytes] = []
         self._wire_pumping = False
         self._wire_scheduled: asyncio.Handle | None = None
         self._wire_paused = False
@@ -103,12 +104,21 @@ class BoltServerProtocol(asyncio.Protocol):
             # Shielded by hand: a cancelled waiter must not cancel the future that others may wait for.
             await asyncio.wait([self._wire_drained])
 
+    def collect(self) -> int:
+        """Keep what there is to write for :meth:`flush`; return how many bytes are new."""
+        data = self.bolt.data_to_send()
+        if data:
+            self._wire_out.append(data)
+        return len(data)
+
     def flush(self) -> None:
         """Write what there is to write."""
-        transport = self.transport
-        data = self.bolt.data_to_send()
-        if data and transport is not None and not transport.is_closing():
-            transport.write(data)
+        self.collect()
+        transport, out = self.transport, self._wire_out
+        if out:
+            if transport is not None and not transport.is_closing():
+                transport.write(out[0] if len(out) == 1 else b"".join(out))
+            out.clear()
 
     def pump(self, events: Sequence[ServerEvent] = ()) -> None:
         """Handle ``events``, then what waits behind requests that have been answered; write the answers."""

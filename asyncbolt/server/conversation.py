@@ -23,7 +23,8 @@ from .auth import AuthToken, refusal, verdict
 from .errors import BadResult
 from .limits import Limits, Places, Visitor
 from .request import Request, Transaction
-from .streams import SLICE_ROWS, SLICE_SECONDS, Stream
+from .streams import SLICE_ROWS, SLICE_SECONDS, Stream, Turn
+from .summaries import complete
 from .threads import Worker, is_threaded
 
 if TYPE_CHECKING:
@@ -36,12 +37,6 @@ logger = logging.getLogger(__name__)
 DEFAULT_AGENT: Final = f"asyncbolt/{__version__}"
 
 _STOP_SECONDS: Final = 5.0  # for an author's coroutine to end when it is cancelled
-
-_STATUSES: Final[Mapping[str, str]] = {
-    "00000": "note: successful completion",
-    "02000": "note: no data",
-    "00001": "note: successful completion - omitted result",
-}
 
 
 @types.coroutine
@@ -144,7 +139,7 @@ class Conversation:
 
     def at_rest(self) -> None:
         """The requests that came have been answered, or one of them is taking its time."""
-        if self.closing and not self._in_task:
+        if self.closing and self.session.bolt.request is None and not self._in_task:
             self.session.close()
             self.end()
 
@@ -500,15 +495,20 @@ class Conversation:
         stream = self._streams[request.qid]
         session.request = stream.request
         left = request.n
+        turn = Turn(self.loop.time())
         while True:
+            limit = min(stream.portion, SLICE_ROWS - turn.rows)
+            if left > 0:
+                limit = min(limit, left)
             if stream.waits:
                 await self._enter()
-                rows = await stream.wait(left if left >= 0 else SLICE_ROWS)
+                rows = await stream.wait(limit)
             else:
-                rows = stream.take(left if left >= 0 else SLICE_ROWS)
+                rows = stream.take(limit)
             if send:
-                self._send(stream, rows)
-            if left >= 0:
+                turn.size += self._send(stream, rows)
+            turn.rows += len(rows)
+            if left > 0:
                 left -= len(rows)
             if stream.error is not None:
                 raise stream.error
@@ -518,14 +518,17 @@ class Conversation:
             if left == 0:
                 session.bolt.send_success({"has_more": True})
                 return
-            session.flush()
-            await self._enter()
-            await asyncio.sleep(0)
-            await session.drain()
+            if stream.waits or turn.over(self.loop.time()):
+                session.flush()
+                await self._enter()
+                await asyncio.sleep(0)
+                await session.drain()
+                turn = Turn(self.loop.time())
             if self._reason is not None:
                 raise self._reason  # the author's code did not mind being cancelled
 
-    def _send(self, stream: Stream, rows: list[Any]) -> None:
+    def _send(self, stream: Stream, rows: list[Any]) -> int:
+        """Pack rows; return how many bytes they take."""
         records, bad = stream.fit(rows)
         if records:
             bolt = self.session.bolt
@@ -537,9 +540,11 @@ class Conversation:
                 if index:
                     bolt.send_records(records[:index])
                 raise self._unpackable(stream, index, exc) from exc
-        stream.sent += len(records)
+        size = self.session.collect()
+        stream.note_sent(len(records), size)
         if bad is not None:
             raise bad
+        return size
 
     @staticmethod
     def _unpackable(stream: Stream, index: int, exc: PackError) -> BadResult:
@@ -561,12 +566,9 @@ class Conversation:
             summary = {}
         elif not isinstance(summary, Mapping):
             raise BadResult(f"its summary is a {type(summary).__name__}, not a dict")
-        metadata = {"t_last": self._since(stream.opened), **summary}
+        metadata = complete({"t_last": self._since(stream.opened), **summary}, stream.sent, stream.fields)
         if stream.request.db is not None:
             metadata.setdefault("db", stream.request.db)
-        if "statuses" not in metadata:
-            status = "00000" if stream.sent else "02000" if stream.fields else "00001"
-            metadata["statuses"] = [{"gql_status": status, "status_description": _STATUSES[status]}]
         if self.transaction is None:
             self._cancel_expiry()
         try:

@@ -16,12 +16,25 @@ from .request import Request
 from .results import Result, Shape
 from .threads import Worker
 
-__all__ = ["AsyncSource", "IteratorSource", "SequenceSource", "Source", "Stream", "ThreadSource", "source_of"]
+__all__ = [
+    "AsyncSource",
+    "IteratorSource",
+    "SequenceSource",
+    "Source",
+    "Stream",
+    "ThreadSource",
+    "Turn",
+    "source_of",
+]
 
 logger = logging.getLogger(__name__)
 
 SLICE_ROWS: Final = 1000
 SLICE_SECONDS: Final = 0.005
+SLICE_BYTES: Final = 256 * 1024
+
+_FIRST_PORTION: Final = 16
+_PORTION: Final = 256
 
 _PIECE_SECONDS: Final = 0.0005  # how long a piece of a slice should take, so that a slice ends near its time
 _PIECE_ROWS: Final = 128
@@ -281,6 +294,21 @@ def source_of(records: Any, worker: Worker | None) -> Source:
     return IteratorSource(iter(records))
 
 
+class Turn:
+    """What a stream has used up of one turn of the loop: at most 1,000 rows, 256 KiB or 5 ms."""
+
+    __slots__ = ("_end", "rows", "size")
+
+    def __init__(self, now: float) -> None:
+        self._end = now + SLICE_SECONDS
+        self.rows = 0
+        self.size = 0
+
+    def over(self, now: float) -> bool:
+        """Whether the loop should run."""
+        return self.rows >= SLICE_ROWS or self.size >= SLICE_BYTES or now >= self._end
+
+
 class Stream:
     """The answer to one RUN, until its last row has been sent.
 
@@ -290,15 +318,17 @@ class Stream:
         summary: As in :class:`Result`.
         drain: As in :class:`Result`.
         sent: How many rows the client got.
+        portion: How many rows to take next: few until it is known how large they are.
         opened: When, by the loop's clock.
     """
 
-    __slots__ = ("_held", "_shape", "_source", "drain", "opened", "request", "sent", "summary")
+    __slots__ = ("_held", "_shape", "_source", "drain", "opened", "portion", "request", "sent", "summary")
 
     def __init__(self, result: Any, request: Request, worker: Worker | None, now: float) -> None:
         self.request = request
         self.opened = now
         self.sent = 0
+        self.portion = _FIRST_PORTION
         self.summary: Any = None
         self.drain = False
         self._held: list[Any] = []  # rows that were taken before the client asked
@@ -380,6 +410,12 @@ class Stream:
         """The rows as records, up to the first that is none, and what is wrong with that."""
         assert self._shape is not None
         return self._shape.fit(rows, self.sent)
+
+    def note_sent(self, count: int, size: int) -> None:
+        """Learn from ``count`` rows that took ``size`` bytes."""
+        self.sent += count
+        if size:
+            self.portion = max(1, min(_PORTION, count * SLICE_BYTES // size))
 
     async def close(self) -> None:
         """Close the author's generator, wherever it is."""

@@ -216,3 +216,56 @@ async def test_example_of_0_0_2():
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+@pytest.mark.parametrize("kind", ["plain", "async", "threaded"])
+def test_loop_that_ends_without_closing_the_server(kind):
+    """``asyncio.run`` cancels what is left: nothing resists, and nothing complains."""
+    closed = []
+
+    class Endless(asyncbolt.ServerSession):
+        async def later(self):
+            try:
+                yield {"n": 1}
+                await asyncio.Event().wait()
+            finally:
+                closed.append(1)
+
+        def rows(self):
+            try:
+                while True:
+                    yield {"n": 1}
+            finally:
+                closed.append(1)
+
+        def run(self, statement, parameters):
+            return self.later() if kind == "async" else self.rows()
+
+    if kind == "threaded":
+        Endless.run = asyncbolt.threaded(Endless.run)
+
+    async def main():
+        server = await asyncbolt.create_server(Endless, port=0)
+        client = await RawClient.connect(port_of(server))
+        await client.run("v")
+        client.send_pull()
+        await client.rows(1)
+        server.close()
+        client.cut()
+
+    asyncio.run(main(), debug=True)
+    assert closed == [1] or kind != "async"
+
+
+@aiotest
+async def test_author_closes_the_server():
+    class Session(Echo):
+        def run(self, statement, parameters):
+            self.server.close()
+            return "closed"
+
+    async with serving(Session) as (server, client):
+        client.send_run("v")
+        assert (await client.answer()).ok
+        await server.wait_closed()
+        assert await client.ended()

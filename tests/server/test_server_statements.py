@@ -274,6 +274,34 @@ async def test_slow_client_costs_no_memory(kind):
         assert taken > stopped_at
 
 
+@pytest.mark.parametrize("kind", ["list", "plain", "async"])
+@aiotest
+async def test_large_rows_are_sent_few_at_a_time(kind):
+    taken = 0
+    row = ("x" * 1_000_000,)
+
+    def rows():
+        nonlocal taken
+        for taken in range(1, 101):
+            yield row
+
+    async def asynchronous():
+        for each in rows():
+            yield each
+
+    def make(session):
+        kinds = {"list": lambda: [row] * 100, "plain": rows, "async": asynchronous}
+        return Result(["s"], kinds[kind]())
+
+    async with statements(v=make) as (_, client):
+        await client.run("v")
+        client.send_pull()
+        await Statements.last.paused.wait()
+        assert Statements.last.transport.get_write_buffer_size() < 20_000_000
+        assert taken <= 17
+        assert len((await client.answer()).rows) == 100
+
+
 @aiotest
 async def test_loop_runs_while_a_generator_is_stepped():
     """At most 1,000 rows, or 5 ms, without a turn of the loop."""
@@ -551,6 +579,60 @@ async def test_statuses_say_how_it_ended(result, status):
         client,
     ):
         assert [each["gql_status"] for each in (await client.query("v")).metadata["statuses"]] == [status]
+
+
+NOTIFICATIONS = [
+    {"code": "A.B", "title": "t", "description": "careful", "severity": "WARNING", "category": "HINT"},
+    {
+        "code": "C.D",
+        "title": "u",
+        "severity": "INFORMATION",
+        "position": {"offset": 1, "line": 1, "column": 2},
+    },
+]
+
+
+@pytest.mark.parametrize("version", [(5, 4), (5, 6), (6, 1)], ids=str)
+@aiotest
+async def test_notifications_in_the_form_of_the_version(version):
+    def make(session):
+        return Result(["n"], [(1,)], {"notifications": NOTIFICATIONS})
+
+    async with serving(Statements, functions={"v": make}, connect={"version": version}) as (_, client):
+        metadata = (await client.query("v")).metadata
+        if version < (5, 6):
+            assert metadata["notifications"] == NOTIFICATIONS
+            assert "statuses" not in metadata
+        else:
+            assert "notifications" not in metadata
+            assert metadata["statuses"] == [
+                {
+                    "gql_status": "01N42",
+                    "status_description": "careful",
+                    "neo4j_code": "A.B",
+                    "title": "t",
+                    "diagnostic_record": {"_severity": "WARNING", "_classification": "HINT"},
+                },
+                {"gql_status": "00000", "status_description": "note: successful completion"},
+                {
+                    "gql_status": "03N42",
+                    "status_description": "info: unknown notification",
+                    "neo4j_code": "C.D",
+                    "title": "u",
+                    "diagnostic_record": {
+                        "_severity": "INFORMATION",
+                        "_position": {"offset": 1, "line": 1, "column": 2},
+                    },
+                },
+            ]
+
+
+@aiotest
+async def test_statuses_of_the_author():
+    own = [{"gql_status": "00001", "status_description": "note: mine"}]
+    functions = {"v": lambda session: Result(["n"], [(1,)], {"statuses": own})}
+    async with serving(Statements, functions=functions, connect={"version": (5, 8)}) as (_, client):
+        assert (await client.query("v")).metadata["statuses"] == own
 
 
 @pytest.mark.parametrize("kind", ["plain", "async", "threaded"])
