@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from aiohelp import aiotest
-from hostile import KINDS, HostileServer, group
+from hostile_peers import KINDS, HostileServer, group
 from raw_client import RawClient
 
 ROUNDS, SIZE = 20, 100

@@ -1,6 +1,6 @@
 """A server in a process of its own, ten kinds of peers that mean it harm, and one that does not.
 
-python hostile.py serve     prints "READY port", and then a line of JSON for each line it reads
+python hostile_peers.py serve     prints "READY port", and then a line of JSON for each line it reads
 """
 
 from __future__ import annotations
