@@ -77,9 +77,8 @@ async def main() -> None:
         )
         hostile.join()
         facts = await server.facts()
-        print(
-            f"p99 beside / alone: {beside / alone:.2f}; server's memory at most {facts['peak_rss'] / 2**20:.0f} MiB"
-        )
+        memory = facts["peak_rss"] / 2**20
+        print(f"p99 beside / alone: {beside / alone:.2f}; server's memory at most {memory:.0f} MiB")
 
 
 if __name__ == "__main__":
