@@ -11,6 +11,7 @@ pythons=("$@")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+failed=()
 step() { printf '\n== %s\n' "$*"; }
 
 step "sdist"
@@ -42,7 +43,11 @@ for python in "${pythons[@]}"; do
         twins=both
         [ $impl = c ] || twins=python
         (cd "$work/elsewhere" && ASYNCBOLT_IMPL=$impl "$venv/bin/python" -I -bb -m pytest -q --durations=5 --impl $twins \
-            -m "not neo4j and not build" "$work/sdist/tests")
+            -m "not neo4j and not build" "$work/sdist/tests") || failed+=("$tag $impl")
     done
 done
+if [ ${#failed[@]} -gt 0 ]; then
+    step "tests failed with: $(printf '%s; ' "${failed[@]}")"
+    exit 1
+fi
 step "all passed: ${pythons[*]}"
