@@ -348,7 +348,7 @@ class Conversation:
             await self._close(stream)
 
     async def _close(self, stream: Stream) -> None:
-        if stream.waits:
+        if stream.closing_waits:
             await self._enter()
         self.session.request = stream.request
         await stream.close()

@@ -362,6 +362,11 @@ class Stream:
         return self._source.waits and not self._held
 
     @property
+    def closing_waits(self) -> bool:
+        """Whether :meth:`close` has to be awaited in a task."""
+        return self._source.waits
+
+    @property
     def ended(self) -> bool:
         return self._source.ended and not self._held
 
