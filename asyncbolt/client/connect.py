@@ -22,7 +22,8 @@ from ..exceptions import (
     ServiceUnavailable,
 )
 from ..protocol import ClientConnection, HandshakeReason
-from ..protocol.handshake import FALLBACK_OFFERS
+from ..protocol.handshake import FALLBACK_OFFERS, decode_offer
+from ..protocol.versions import facts
 from .session import RESET_TIMEOUT, ClientSession
 from .uri import DEFAULT_PORT, Address, parse_uri
 
@@ -36,6 +37,19 @@ _remembered: OrderedDict[tuple[str, int, bool], Version] = OrderedDict()
 _MOST_REMEMBERED: Final = 1024
 
 _RETRIED: Final = (HandshakeReason.NO_COMMON_VERSION, HandshakeReason.CLOSED_BEFORE_REPLY)
+
+
+_FALLBACK_VERSIONS: Final = frozenset(version for offer in FALLBACK_OFFERS for version in decode_offer(offer))
+
+
+def _answers_unasked(version: Version) -> bool:
+    """Return whether the login may be written together with the handshake.
+
+    Where credentials travel in HELLO (up to 5.0) it may not: Neo4j (5.26 and 2026.08) then often keeps the
+    limits that it has for those who are not logged in, and cuts the connection at the first request with
+    more than 64 elements.
+    """
+    return "logon" in facts(version).features
 
 
 class Opener:
@@ -123,16 +137,18 @@ class Opener:
         deadline = Deadline(loop, self.timeout if timeout is None else timeout)
         if self.versions is not None:
             known = self.versions[0] if len(self.versions) == 1 else None
-            await self._try(session, deadline, known, versions=None if known else self.versions)
+            if known is not None and _answers_unasked(known):
+                await self._try(session, deadline, version=known)
+            else:
+                await self._try(session, deadline, versions=self.versions)
             return session
         known = _remembered.get(self._key)
-        if known is not None:
+        if known is not None and (_answers_unasked(known) or known in _FALLBACK_VERSIONS):
+            guess: dict[str, Any] = {"version": known} if _answers_unasked(known) else {"versions": (known,)}
             try:
-                await self._try(session, deadline, known)
+                await self._try(session, deadline, **guess)
                 return session
-            except (HandshakeError, ServiceUnavailable) as error:
-                if not isinstance(error, HandshakeError) and session.is_connected:
-                    raise
+            except (HandshakeError, ServiceUnavailable):
                 # Not taken any more, perhaps: ask.
                 _remembered.pop(self._key, None)
         try:
@@ -147,19 +163,17 @@ class Opener:
                 raise error from None
         return session
 
-    async def _try(
-        self, session: ClientSession, deadline: Deadline, known: Version | None = None, **offered: Any
-    ) -> None:
-        """Make one connection. *known* is the version that the server is thought to speak."""
+    async def _try(self, session: ClientSession, deadline: Deadline, **offered: Any) -> None:
+        """Make one connection; *offered* as :class:`ClientConnection` takes it."""
         loop = session.loop
         where = str(self.address)
-        connection = ClientConnection(version=known, **offered, **self._connection_options)
+        connection = ClientConnection(**offered, **self._connection_options)
         protocol = self._make_protocol(loop, connection)
         await self._connect_transport(loop, protocol, deadline)
         try:
             try:
                 user_agent, token = await self._credentials(protocol, deadline)
-                if known is None:
+                if connection.version is None:
                     await bounded(
                         protocol._wait_handshake(),
                         deadline,
@@ -181,7 +195,8 @@ class Opener:
                 await _quietly(protocol._wait_closed())
             raise
         version = connection.version
-        assert version is not None
+        if version is None or self.versions is not None:
+            return  # what was asked for is not what others would get
         _remembered[self._key] = version
         _remembered.move_to_end(self._key)
         while len(_remembered) > _MOST_REMEMBERED:

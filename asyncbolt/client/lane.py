@@ -998,6 +998,11 @@ class Lane:
         if error is not None and lease.error is None:
             lease.error = error
         self._fail_queue(lease)
+        rollback = lease.rollback
+        if rollback is not None and rollback.stage == QUEUED:
+            # Over before it was written.
+            rollback.stage = DONE
+            rollback.on_done({})
 
     def _roll_back_for_close(self, lease: Lease) -> None:
         lease.rollback = Rollback(lease=lease)

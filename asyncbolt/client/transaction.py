@@ -174,7 +174,12 @@ class Transaction:
         """
         lease = self._open()
         self._ended = True
-        summary: dict[str, Any] = await self._session._call(Commit(lease=lease), self._limit(timeout))
+        try:
+            summary: dict[str, Any] = await self._session._call(Commit(lease=lease), self._limit(timeout))
+        except (asyncio.CancelledError, TimeoutExpired):
+            # Not written yet: without this nobody would ever give the connection free.
+            self._give_up()
+            raise
         return summary
 
     async def rollback(self, *, timeout: float | None = None) -> None:

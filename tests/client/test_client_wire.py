@@ -63,12 +63,23 @@ async def test_remembered_version_that_is_no_longer_taken_falls_back():
     async with WireServer() as server:
         async with client(server) as session:
             assert session.version == (6, 1)
-        server.versions = [(5, 0), (4, 4)]
+        server.versions = [(5, 1), (4, 4)]
         async with client(server) as session:
-            assert session.version == (5, 0)
+            assert session.version == (5, 1)
             assert await session.fetch("ROWS 1") == [(0,)]
         async with client(server) as session:
             assert len(server.peer.reads) == 1
+
+
+@pytest.mark.parametrize("version", [(3, 0), (4, 4), (5, 0)])
+@aiotest
+async def test_credentials_in_hello_wait_for_the_handshake(version):
+    # Neo4j keeps the limits of strangers when they come in one write.
+    async with WireServer(versions=[version]) as server:
+        for versions in (None, None, [version]):
+            async with client(server, versions=versions):
+                assert len(server.peer.reads[0]) == 20
+                assert server.peer.messages == ["handshake", "HELLO"]
 
 
 @pytest.mark.parametrize("version", [(1, 0), (2, 0)])
@@ -659,6 +670,47 @@ async def test_cancelled_in_a_transaction_rolls_back_and_frees_the_connection():
         with pytest.raises(asyncio.CancelledError):
             await task
         assert await waiting == [(0,)]
+        assert server.created == []
+
+
+@pytest.mark.parametrize("written", [False, True])
+@aiotest
+async def test_a_commit_that_is_given_up_frees_the_connection(written):
+    async with WireServer() as server, client(server) as session:
+        tx = session.transaction()
+        await tx.execute("CREATE a")
+        server.hold()
+        if not written:
+            # COMMIT waits until everything in its transaction is answered.
+            other = asyncio.create_task(tx.fetch("ROWS 1"))
+            await server.until(lambda: server.messages.count("RUN") == 2)
+        commit = asyncio.create_task(tx.commit())
+        if written:
+            await server.until(lambda: "COMMIT" in server.messages)
+        await asyncio.sleep(0)
+        commit.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await commit
+        server.release()
+        assert await session.fetch("ROWS 1", timeout=5) == [(0,)]
+        assert tx.closed
+        if not written:
+            await asyncio.gather(other, return_exceptions=True)
+            assert server.created == []
+
+
+@aiotest
+async def test_a_commit_that_is_not_answered_in_time_frees_the_connection():
+    async with WireServer() as server, client(server) as session:
+        tx = session.transaction()
+        await tx.execute("CREATE a")
+        task = asyncio.create_task(tx.fetch("HANG"))
+        await server.until(lambda: server.messages.count("RUN") == 2)
+        with pytest.raises(TimeoutError):
+            await tx.commit(timeout=0.01)
+        with pytest.raises(asyncbolt.TransactionError):
+            await task
+        assert await session.fetch("ROWS 1", timeout=5) == [(0,)]
         assert server.created == []
 
 

@@ -204,6 +204,15 @@ async def test_cancelled_at_every_moment():
             await session.wait_closed()
 
 
+@aiotest
+async def test_versions_that_one_caller_wants_are_not_those_of_the_next():
+    async with WireServer() as server:
+        async with asyncbolt.connect(server.uri, versions=[(4, 0)]) as session:
+            assert session.version == (4, 0)
+        async with asyncbolt.connect(server.uri) as session:
+            assert session.version == (6, 1)
+
+
 # -------------------------------------------------------------------------------------------------------- TLS
 
 

@@ -582,7 +582,23 @@ class World:
         except BoltError:
             assert all(self.scripts[number].committed == 0 for number in mine)
             return
-        yield from self.wait_for(outcome)
+        patience = self.patience()
+        while not outcome.finished:
+            if patience == 0:
+                # Given up, written or not: the connection must come free.
+                self.seen["cancelled"] += 1
+                self.lane.abandon(commit)
+                if not lease.over:
+                    rolled = Outcome()
+                    self.lane.rollback(Rollback(lease=lease, waiter=rolled))
+                    yield from self.wait_for(rolled)
+
+                committed = [self.scripts[number].committed for number in mine]
+                assert committed == [self.scripts[number].ran for number in mine] or not any(committed)
+                return
+            if patience is not None:
+                patience -= 1
+            yield
         if outcome.error is None:
             self.seen["committed"] += 1
             assert not fails
