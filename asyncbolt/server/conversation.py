@@ -46,17 +46,26 @@ def _hand_over() -> Generator[None, None, None]:
 
 
 @types.coroutine
-def _adopt(begun: Coroutine[Any, Any, None], stopped: bool) -> Generator[Any, Any, None]:
-    """Await a coroutine that stands at :func:`_hand_over`, or has not begun; ``stopped``: cancel it there."""
+def _adopt(work: Coroutine[Any, Any, None], waiting: Any, stopped: bool) -> Generator[Any, Any, None]:
+    """Await a coroutine that was begun without a task, or not at all.
+
+    Args:
+        work: The coroutine.
+        waiting: What it yielded last; None at :func:`_hand_over`, or if it was not begun.
+        stopped: Cancel it where it is.
+    """
     try:
-        waiting = begun.throw(asyncio.CancelledError()) if stopped else begun.send(None)
+        if stopped:
+            waiting = work.throw(asyncio.CancelledError())
+        elif waiting is None:
+            waiting = work.send(None)
         while True:
             try:
                 value = yield waiting
             except BaseException as exc:
-                waiting = begun.throw(exc)
+                waiting = work.throw(exc)
             else:
-                waiting = begun.send(value)
+                waiting = work.send(value)
     except StopIteration:
         return
 
@@ -81,7 +90,7 @@ class Conversation:
         # The task, and what it does now.
         self._task: asyncio.Task[None] | None = None
         self._in_task = False
-        self._jobs: list[Coroutine[Any, Any, None]] = []
+        self._jobs: list[tuple[Coroutine[Any, Any, None], Any]] = []  # and what each yielded last
         self._idle: asyncio.Future[None] | None = None
         self._worker: Worker | None = None
         # Why the work on the current request has to end.
@@ -137,6 +146,11 @@ class Conversation:
         self.closing = True
         self.at_rest()
 
+    def cancel(self) -> None:
+        """Give up what does not end: a clean-up of the author's that waits for ever."""
+        if self._task is not None:
+            self._task.cancel()
+
     def at_rest(self) -> None:
         """The requests that came have been answered, or one of them is taking its time."""
         if self.closing and self.session.bolt.request is None and not self._in_task:
@@ -147,13 +161,14 @@ class Conversation:
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Do what needs no waiting, and leave the rest to the task."""
+        waiting = None
         if not self._in_task:
             try:
-                work.send(None)
+                waiting = work.send(None)
             except StopIteration:
                 return
             self._in_task = True
-        self._jobs.append(work)
+        self._jobs.append((work, waiting))
         if self._task is None:
             self._task = self.loop.create_task(self._work())
         else:
@@ -173,7 +188,8 @@ class Conversation:
             turn = self.loop.time()
             while True:
                 while self._jobs:
-                    await _adopt(self._jobs.pop(0), self._reason is not None)
+                    work, waiting = self._jobs.pop(0)
+                    await _adopt(work, waiting, self._reason is not None)
                     self._job_done()
                 if self._over:
                     self._in_task = True
@@ -372,6 +388,7 @@ class Conversation:
             self._stop(error)
         else:
             self._expired = error
+            self._reason = None
             self._begin(self._fail())
 
     def _in_time(self) -> None:

@@ -27,7 +27,7 @@ class Limits:
 
     login_timeout: float = 30.0
     max_connections: int = 4096
-    max_unauthenticated: int = 256
+    max_unauthenticated: int = 1000
     max_message_size: int = 64 * 1024 * 1024
     max_depth: int = 100
     max_elements: int | None = None

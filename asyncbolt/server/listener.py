@@ -26,6 +26,9 @@ __all__ = ["Server", "create_server"]
 
 logger = logging.getLogger(__name__)
 
+DEFAULT_HOST: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 7687
+
 _LIMITS: Final = frozenset(field.name for field in dataclasses.fields(Limits))
 _AGENT_VERSION: Final = re.compile(r"Neo4j/(\d+\.\d+\S*)")
 
@@ -162,6 +165,7 @@ class Server:
             if not await self._all_gone(self._grace):
                 for session in list(self._sessions):
                     session.abort()
+                    session.conversation.cancel()
                 await self._all_gone(1.0)
                 if self._sessions or self._workers:
                     logger.warning(
@@ -277,8 +281,8 @@ async def create_server(
     session_class: type[ServerSession],
     *,
     loop: asyncio.AbstractEventLoop | None = None,
-    host: str | Sequence[str] | None = "127.0.0.1",
-    port: int | None = 7687,
+    host: str | Sequence[str] | None = DEFAULT_HOST,
+    port: int | None = DEFAULT_PORT,
     ssl: ssl_module.SSLContext | None = None,
     allow_plain: bool = False,
     allow_anonymous: bool = False,
@@ -302,8 +306,7 @@ async def create_server(
         session_class: A subclass of :class:`ServerSession`; each connection gets one, made as
             ``session_class(loop, **kwargs)``.
         loop: The running event loop; it need not be given.
-        host: Where to listen, as in ``asyncio``: a name, an address, several of them, or None for all
-            interfaces.
+        host: Where to listen: a name, an address, or several of them; ``""`` for all interfaces.
         port: The TCP port; 0 for any that is free.
         ssl: A server-side context. Then clients must use TLS (``bolt+s``), unless ``allow_plain`` is True,
             which takes both on the same port.
@@ -363,6 +366,9 @@ async def create_server(
     if sock is not None:
         options["sock"] = sock
         host = port = None
+    else:
+        host = DEFAULT_HOST if host is None else host
+        port = DEFAULT_PORT if port is None else port
     await server._listen(host, port, options)
     anonymous = session_class.verify_auth_token is ServerSession.verify_auth_token
     public = server._public_addresses()

@@ -29,6 +29,9 @@ class ServerSession(BoltServerProtocol):
     FAILURE: an error of the :exc:`~asyncbolt.Neo4jError` family with its code and message, anything else as a
     generic error whose details are in the server's log only.
 
+    A handler is interrupted by cancelling it: on a RESET, on a timeout that the client asked for, when the
+    client is gone, when the server is closed. It then has 5 seconds to end.
+
     Args:
         loop: The event loop; None: the running one.
         kwargs: Ignored here; for subclasses that pass on what they were given.

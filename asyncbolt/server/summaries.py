@@ -27,6 +27,7 @@ def complete(summary: dict[str, Any], sent: int, fields: Sequence[str]) -> dict[
         sent: How many records there were.
         fields: The names of the columns.
     """
+    summary.pop("has_more", None)  # there is no more, whatever the author thinks
     if "statuses" in summary:
         return summary
     outcome = "00000" if sent else "02000" if fields else "00001"

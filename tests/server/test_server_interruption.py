@@ -436,6 +436,18 @@ async def test_close_interrupts_what_runs_too_long():
 
 
 @aiotest
+async def test_clean_up_that_never_ends_is_given_up(caplog):
+    notes = Notes()
+    async with serving(Hooks, notes=notes, waiting=["rollback"], grace=0.02) as (server, client):
+        await client.ask(Message.BEGIN, {})
+        client.cut()
+        await until(notes, "rollback")
+        server.close()
+        await server.wait_closed()
+    assert notes == ["begin", "rollback", "rollback cancelled"]
+
+
+@aiotest
 async def test_reset_does_not_wait_for_a_thread():
     """It cannot be interrupted: the next statement gets another one, and the generator is closed later."""
     release = threading.Event()

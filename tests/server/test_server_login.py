@@ -272,7 +272,7 @@ class Anyone(asyncbolt.ServerSession):
         return 1
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", None, ["127.0.0.1", "0.0.0.0"]], ids=str)
+@pytest.mark.parametrize("host", ["0.0.0.0", "", ["127.0.0.1", "0.0.0.0"]], ids=str)
 @aiotest
 async def test_everyone_from_everywhere_must_be_meant(host):
     with pytest.raises(asyncbolt.ConfigurationError, match="Anyone does not override verify_auth_token"):
@@ -283,7 +283,7 @@ async def test_everyone_from_everywhere_must_be_meant(host):
         pass
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2", None])
 @aiotest
 async def test_everyone_on_this_machine_may(host):
     async with await asyncbolt.create_server(Anyone, host=host, port=0) as server:

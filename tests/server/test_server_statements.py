@@ -628,6 +628,13 @@ async def test_notifications_in_the_form_of_the_version(version):
 
 
 @aiotest
+async def test_summary_cannot_say_that_there_is_more():
+    async with statements(v=lambda session: Result(["n"], [(1,)], {"has_more": True})) as (_, client):
+        assert "has_more" not in (await client.query("v")).metadata
+        assert (await client.query("v")).ok
+
+
+@aiotest
 async def test_statuses_of_the_author():
     own = [{"gql_status": "00001", "status_description": "note: mine"}]
     functions = {"v": lambda session: Result(["n"], [(1,)], {"statuses": own})}
