@@ -43,6 +43,7 @@ class BoltClientProtocol(asyncio.Protocol):
         self._handshake: asyncio.Future[None] | None = None
         self._closed: asyncio.Future[None] | None = None
         self._log: WireLog | None = None
+        self.bytes_received = 0
 
     def get_init_params(self) -> tuple[str, Mapping[str, Any]]:
         """Return the user agent ("Name/Version") and the auth token (a map with ``scheme`` and the rest).
@@ -121,6 +122,7 @@ class BoltClientProtocol(asyncio.Protocol):
         """Called by asyncio: bytes came."""
         connection = self._connection
         assert connection is not None
+        self.bytes_received += len(data)
         events = connection.receive_data(data)
         if self._log is not None:
             self._log.received(data, events)

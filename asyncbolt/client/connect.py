@@ -373,7 +373,8 @@ def connect(
             2).
         max_inflight: statements that are written and unanswered at most; others wait.
         max_inflight_bytes: their bytes at most; one larger statement alone is allowed.
-        reset_timeout: seconds after which an unanswered RESET cuts the connection.
+        reset_timeout: seconds of silence after which an unanswered RESET cuts the connection. While the
+            server still sends rows it may take twelve times as long.
         max_message_size: longest message accepted from the server, in bytes.
         extended_types: give dates and times as :mod:`asyncbolt.time` classes always, not only where the
             standard library's would lose something.

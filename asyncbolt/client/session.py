@@ -35,6 +35,9 @@ _T = TypeVar("_T")
 RESET_TIMEOUT: Final = 5.0
 CLOSE_TIMEOUT: Final = 30.0
 
+# So many times the reset timeout may pass while the server still sends rows.
+_RESET_PATIENCE: Final = 12
+
 
 class StatementOptions(TypedDict, total=False):
     """The keyword options of RUN and BEGIN. None, or left out, means the server's default.
@@ -580,9 +583,19 @@ class ClientSession:
             self._reset_timer.cancel()
             self._reset_timer = None
         if reset is not None:
-            self._reset_timer = self._loop.call_later(self._opener.reset_timeout, self._reset_expired)
+            self._wait_for_reset(_RESET_PATIENCE)
 
-    def _reset_expired(self) -> None:
+    def _wait_for_reset(self, patience: int) -> None:
+        seconds = self._opener.reset_timeout
+        self._reset_timer = self._loop.call_later(
+            seconds, self._reset_expired, patience, self._protocol.bytes_received
+        )
+
+    def _reset_expired(self, patience: int, received: int) -> None:
+        if patience and self._protocol.bytes_received != received:
+            # It is still sending what it had: a busy server may take seconds to notice a RESET.
+            self._wait_for_reset(patience - 1)
+            return
         seconds = self._opener.reset_timeout
         self._break(ServiceUnavailable(f"the server did not answer RESET within {seconds:g} s"))
 

@@ -12,7 +12,6 @@ import asyncbolt
 
 pytestmark = pytest.mark.neo4j
 
-NEW, OLD = None, [(4, 0)]
 each_version = pytest.mark.parametrize(
     "versions", [None, [(5, 4)], [(4, 4)], [(4, 0)]], ids=["newest", "5.4", "4.4", "4.0"]
 )
@@ -264,9 +263,25 @@ async def test_second_connection_is_one_write(neo4j):
             assert await session.fetch("RETURN 1") == [(1,)]
 
 
+@aiotest
+async def test_wrong_password(neo4j):
+    uri = f"bolt://127.0.0.1:{neo4j.port}"
+    for versions in (None, [(4, 0)]):  # more would meet the server's limit of wrong passwords
+        with pytest.raises(asyncbolt.AuthError):
+            await asyncbolt.connect(uri, auth=("neo4j", "wrong"), versions=versions, timeout=60)
+
+
 @each_version
 @aiotest
-async def test_wrong_password(neo4j, versions):
-    uri = f"bolt://127.0.0.1:{neo4j.port}"
-    with pytest.raises(asyncbolt.AuthError):
-        await asyncbolt.connect(uri, auth=("neo4j", "wrong"), versions=versions, timeout=60)
+async def test_long_first_request(neo4j, versions):
+    """Nothing of the limits before the login is left behind it."""
+    for _ in range(20):
+        async with client(neo4j, versions) as session:
+            rows = await session.fetch(
+                "RETURN size($numbers), size($text)",
+                {
+                    "numbers": list(range(1000)),
+                    "text": "x" * 100_000,
+                },
+            )
+            assert rows == [(1000, 100_000)]
