@@ -87,7 +87,7 @@ class Peer(asyncio.Protocol):
                     self.statements.append(event.request.statement)
             elif isinstance(event, Interrupted):
                 self.messages.append("(interrupted)")
-                if self.bolt.request is not None:
+                if self.bolt.request is not None and not self.server.deaf:
                     self.rows = self.request = None
                     self.hangs = False
                     self.bolt.send_ignored()
@@ -257,6 +257,7 @@ class WireServer:
         self.fails_at = 0  # the number of a COUNT that fails, counted from 1
         self.held = False
         self.silent = False
+        self.deaf = False  # goes on with what it does when a RESET comes
         self.waiters: list[tuple[Any, asyncio.Future[None]]] = []
 
     async def __aenter__(self) -> WireServer:
