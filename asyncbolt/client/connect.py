@@ -351,8 +351,8 @@ def connect(
         async with asyncbolt.connect("bolt://localhost:7687", auth=("neo4j", "secret")) as session:
             rows = await session.fetch("RETURN 1 AS n")
 
-    Every version from Bolt 1 to 6.1 is offered. The version that an address speaks is remembered, so that
-    later connections cost one round trip.
+    Every version from Bolt 1 to 6.1 is offered. The version that an address speaks is remembered: from Bolt
+    5.1 on, later connections cost one write and one round trip.
 
     Args:
         uri: ``bolt://[user:password@]host[:port]``; ``bolt+s`` is TLS with a checked certificate,
@@ -364,8 +364,8 @@ def connect(
         user_agent: the application, as "Name/Version".
         timeout: seconds for connecting, the handshake and the login together.
         fetch_size: rows per PULL of :meth:`ClientSession.batches`.
-        versions: the versions to offer, in order of preference, in place of all. With one only, nothing
-            waits for the server's choice: everything goes out in one write.
+        versions: the versions to offer, in order of preference, in place of all. With one only, 5.1 or newer,
+            nothing waits for the server's choice: handshake and login go out in one write.
         protocol_class: a subclass of :class:`BoltClientProtocol`; made as ``protocol_class(loop, **kwargs)``.
         loop: ignored: the running loop is used.
         ssl: True for TLS with a checked certificate, or an SSLContext.

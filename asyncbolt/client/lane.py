@@ -8,7 +8,7 @@ lost connection. It is a state machine without IO: no socket, no event loop, no 
 :meth:`Lane.pump` after anything that changed, writes what the connection then has to send, and feeds it the
 connection's events.
 
-The rules, all of them seen on real servers (Neo4j 5.26 and 2026.08):
+The rules; what they say of servers was seen on Neo4j 5.26 and 2026.08:
 
 * Only a request whose whole answer is already asked for may have something behind it on the wire, since a RUN
   behind a ``PULL n`` that has more costs the connection. Inside a transaction (Bolt 4.0+) streams interleave.

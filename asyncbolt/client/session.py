@@ -183,7 +183,7 @@ class ClientSession:
         timeout: float | None = None,
         **options: Unpack[StatementOptions],
     ) -> FetchResult:
-        """Run *statement* and return all its rows: a list of tuples with ``fields``, ``metadata``,
+        """Run *statement* and return all its rows, as a list of tuples that also has ``fields`` and
         ``summary``.
 
         The statement is an auto-commit transaction of its own. When somebody else's statement on this session
@@ -236,8 +236,7 @@ class ClientSession:
         timeout: float | None = None,
         **options: Unpack[StatementOptions],
     ) -> BatchStream:
-        """Run *statement* and return an asynchronous iterator over its rows, as lists of tuples as they
-        arrive.
+        """Run *statement* and iterate over its rows, as lists of tuples in the portions that arrive.
 
         A list is what one read from the socket held; lists are never joined up to *fetch_size*. About two
         ``fetch_size`` of rows wait at most when the reader is slow.

@@ -33,7 +33,7 @@ async def settled(session):
     await session.ping()
 
 
-# ------------------------------------------------------------------------------------------------ connecting
+# ---------------------------------------------------------------------- connecting
 
 
 @aiotest(loops=LOOPS)
@@ -116,7 +116,7 @@ async def test_every_version(version):
             assert server.user_agents == ["Tester/1.0"]
 
 
-# ------------------------------------------------------------------------------------------------ pipelining
+# ---------------------------------------------------------------------- pipelining
 
 
 @aiotest(loops=LOOPS)
@@ -236,8 +236,7 @@ async def test_the_session_database_is_the_default():
         assert server.extras == [{"db": "movies"}, {"db": "other", "bookmarks": ["a"]}, {}]
 
 
-# ------------------------------------------------------------------------------------------ streams and
-# nesting
+# ---------------------------------------------------------------------- streams and nesting
 
 
 @aiotest(loops=LOOPS)
@@ -370,7 +369,7 @@ async def test_two_tasks_cannot_read_one_stream():
         assert await first == [(0,), (1,), (2,)]
 
 
-# ----------------------------------------------------------------------------------------------- cancellation
+# ---------------------------------------------------------------------- cancellation
 
 
 @aiotest(loops=LOOPS)
@@ -480,8 +479,19 @@ async def test_unanswered_reset_cuts_the_connection():
         assert not session.is_connected
 
 
-# ------------------------------------------------------------------------------------------------
-# transactions
+@aiotest
+async def test_a_reset_may_take_longer_while_rows_come_but_not_forever():
+    async with WireServer() as server:
+        session = await client(server, reset_timeout=0.02)
+        server.deaf = True
+        with pytest.raises(TimeoutError):
+            await session.fetch("ENDLESS", timeout=0.01)
+        with pytest.raises(asyncbolt.ServiceUnavailable, match="did not answer RESET"):
+            await session.fetch("ROWS 1", timeout=30)
+        await session.wait_closed()
+
+
+# ---------------------------------------------------------------------- transactions
 
 
 @aiotest(loops=LOOPS)
@@ -733,8 +743,7 @@ async def test_statements_of_a_transaction_that_waits_for_its_turn_can_be_cancel
         assert server.messages == ["BEGIN", "RUN", "DISCARD", "COMMIT", "RESET"]
 
 
-# ---------------------------------------------------------------------------------------------------- the
-# rest
+# ---------------------------------------------------------------------- the rest
 
 
 @aiotest(loops=LOOPS)
