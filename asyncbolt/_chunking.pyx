@@ -23,6 +23,7 @@ __all__ = ["ChunkedReadBuffer", "ChunkedWriteBuffer", "MessageReader", "MessageW
 
 cdef extern from "Python.h":
     void decref "Py_DECREF" (PyObject *)
+    long long PyLong_AsLongLongAndOverflow(object, int *) except? -1
 
 cdef enum:
     KEPT_CAPACITY = 2 * 1024 * 1024
@@ -66,13 +67,16 @@ cdef class MessageWriter:
         """
         cdef Packer packer = self.packer
         cdef Py_ssize_t count = len(fields), index
-        cdef int tag
+        cdef long long number = -1
+        cdef int tag, overflow = 0
         cdef Frame frame
         if count > _wire.MAX_FIELDS:
             raise LocalProtocolError(errors.too_many_fields(count))
-        if not isinstance(signature, int) or not 0 <= signature <= 0x7F:
+        if isinstance(signature, int):
+            number = PyLong_AsLongLongAndOverflow(signature, &overflow)
+        if not 0 <= number <= 0x7F:
             raise LocalProtocolError(errors.bad_signature(signature))
-        tag = signature
+        tag = <int>number
         self.enter()
         try:
             self.begin(count, tag)

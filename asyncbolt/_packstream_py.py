@@ -179,8 +179,8 @@ class Packer:
         index = -1
         write = self.write
         try:
-            # Never further than announced: packing an item may run code that lengthens the list.
-            for index, item in zip(range(size), value, strict=False):
+            # Never further than announced: packing an item may run code that lengthens a list.
+            for index, item in enumerate(value) if type(value) is tuple else zip(range(size), value):  # noqa: B905
                 write(item, put, depth)
         except Refusal as refusal:
             refusal.trail.append(index)

@@ -424,6 +424,18 @@ def test_dicts_that_change_and_keep_their_size(codec):
     assert str(refused(codec.packstream.pack, [value])) == f"value[0]: {CHANGED}"
 
 
+def test_dicts_that_are_moved_and_keep_their_size(codec):
+    value: dict[str, Any] = dict.fromkeys("xyabc", 0)
+
+    def change() -> None:
+        value.pop("b")
+        value["new"] = 0  # there is no room left, so all entries move to the front
+
+    value["a"] = Hook(change)
+    del value["x"], value["y"]
+    assert str(refused(codec.packstream.pack, value)) == f"value: {CHANGED}"
+
+
 def test_lists_that_grow_for_ever(codec):
     value: list[Any] = []
     hook = Hook(lambda: value.append(hook))
