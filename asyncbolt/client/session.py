@@ -183,8 +183,7 @@ class ClientSession:
         timeout: float | None = None,
         **options: Unpack[StatementOptions],
     ) -> FetchResult:
-        """Run *statement* and return all its rows, as a list of tuples that also has ``fields`` and
-        ``summary``.
+        """Run *statement* and return all its rows: a list of tuples with ``fields`` and ``summary``.
 
         The statement is an auto-commit transaction of its own. When somebody else's statement on this session
         fails while this one is on its way, the server skips this one, and it is sent again: so it may run
@@ -336,8 +335,9 @@ class ClientSession:
         timeout: float | None = None,
         **options: Unpack[StatementOptions],
     ) -> bulk.BulkSummary:
-        """Run *statement* over *rows* in batches, which it finds in ``$rows``: ``UNWIND $rows AS row
-        CREATE ...``.
+        """Run *statement* over *rows* in batches, each of which it finds in ``$rows``.
+
+        Such as ``UNWIND $rows AS row CREATE (n:Person) SET n = row``.
 
         Several batches are on their way at once; memory is bounded whatever the number of rows. Each batch
         is a transaction of its own and is committed when it is done: when one fails, those before it stay,

@@ -55,8 +55,7 @@ class Transaction:
     async def fetch(
         self, statement: str, parameters: Mapping[str, Any] | None = None, *, timeout: float | None = None
     ) -> FetchResult:
-        """Run *statement* and return all its rows, as a list of tuples that also has ``fields`` and
-        ``summary``.
+        """Run *statement* and return all its rows: a list of tuples with ``fields`` and ``summary``.
 
         *timeout* (seconds): that of the transaction when None. A statement that is given up after it was
         sent ends the transaction, unless others of it are in flight.
