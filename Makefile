@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -I -bb -m pytest
 BUILD_INPUTS := pyproject.toml setup.py $(wildcard asyncbolt/*.pyx asyncbolt/*.pxd)
 # What the compiled run covers on both twins already, and what does not depend on the twin.
-PURE_SKIPS := --ignore=tests/codec --ignore=tests/test_layers.py --ignore=tests/test_build.py
+PURE_SKIPS := $(addprefix --ignore=tests/,codec values property/test_differential.py test_layers.py test_build.py)
 
 # Stops when the compiled codec is not what `import asyncbolt` finds.
 CHECK_BUILD := ASYNCBOLT_IMPL=c $(BIN)/python -I -c "import asyncbolt"
