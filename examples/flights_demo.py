@@ -17,14 +17,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import getpass
 import os
 import platform
 import signal
 import sys
 import time
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from flights import load, questions, readback, source
@@ -35,6 +37,7 @@ import asyncbolt
 
 DEFAULT_FLIGHTS = 150_000
 TIME_LIMIT = 1800.0  #: seconds; a server that stops answering must not keep the demo for ever
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 CACHE = Path(__file__).resolve().parent.parent / ".cache"
 
 
@@ -152,9 +155,37 @@ async def demo(target: Target, database: str | None, flights: source.Flights, *,
     return found
 
 
+async def until_told(work: Coroutine[Any, Any, list[str]]) -> list[str] | int:
+    """Return what *work* finds, or the number of the signal that ended it.
+
+    A signal's handler must not raise here: the exception could come up in any task.
+    """
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(asyncio.wait_for(work, TIME_LIMIT))
+    told: list[int] = []
+
+    def end(number: int) -> None:
+        told.append(number)
+        task.cancel()
+
+    for number in ENDING:
+        with contextlib.suppress(NotImplementedError):  # Windows
+            loop.add_signal_handler(number, end, number)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if told:
+            return told[0]
+        raise
+
+
 def run(target: Target, flights: source.Flights, options: argparse.Namespace) -> int:
-    work = demo(target, options.database, flights, replace=options.replace)
-    found = asyncio.run(asyncio.wait_for(work, TIME_LIMIT))
+    try:
+        found = asyncio.run(until_told(demo(target, options.database, flights, replace=options.replace)))
+    finally:
+        handle_ends()  # the loop has put back the system's handlers
+    if isinstance(found, int):
+        raise SystemExit(128 + found)
     if found:
         print(f"\nDIFFERENT: the database and the CSV files do not agree ({len(found)} findings)")
         for text in found:
@@ -165,6 +196,12 @@ def run(target: Target, flights: source.Flights, options: argparse.Namespace) ->
 
 def _end(number: int, frame: object) -> None:
     raise SystemExit(128 + number)
+
+
+def handle_ends() -> None:
+    """Let the signals that end a process unwind the stack, as Ctrl+C does, so that the server is stopped."""
+    for number in ENDING:
+        signal.signal(number, _end)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -197,8 +234,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    # Like Ctrl+C, these unwind the stack, so that the server is stopped in good order.
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _end)
+    handle_ends()
     sys.exit(main())
