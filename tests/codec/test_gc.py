@@ -327,7 +327,7 @@ def turn():
         chunking.MessageReader().feed(len(each).to_bytes(2, "big") + each + b"\\0\\0")
 
 def peak():
-    # Not ru_maxrss where it can be helped: on Linux it begins with that of the test run, which hides any leak.
+    # Not ru_maxrss: on Linux that begins with the test run's own, which would hide any leak.
     try:
         with open("/proc/self/status") as status:
             return 1024 * next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))

@@ -611,7 +611,7 @@ def test_offsets_keys_and_labels_do_not_pile_up(codec):
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        for number in range(5000):
+        for number in range(2500):
             unpacker.unpack(codec.packstream.pack(Structure(0x49, 0, 0, number)))
             unpacker.unpack(codec.packstream.pack({f"key{number}": 1, f"key{number}" * 10: 2}))
             unpacker.unpack(codec.packstream.pack(Structure(0x4E, 1, [f"L{number}"] * 20, {}, "x")))

@@ -47,8 +47,8 @@ def open_fds() -> int:
 def peak_rss() -> int:
     """The most memory (bytes) that this program has held.
 
-    On Linux, ``ru_maxrss`` of a process that was started by a large one begins with the large one's; the mark in
-    ``/proc`` begins anew with the program.
+    On Linux, ``ru_maxrss`` of a process that was started by a large one begins with the large one's; the mark
+    in ``/proc`` begins anew with the program.
     """
     with contextlib.suppress(FileNotFoundError), open("/proc/self/status") as status:
         for line in status:

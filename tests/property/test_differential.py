@@ -184,7 +184,7 @@ VALUES = st.recursive(st.one_of(ATOMS, GRAPH), containers, max_leaves=12)
 VALUES_AND_WORSE = st.recursive(st.one_of(ATOMS, GRAPH, REFUSED), containers, max_leaves=12)
 
 
-@bounded(500)
+@bounded(400)
 @given(value=VALUES_AND_WORSE, version=VERSIONS, patch=st.booleans())
 def test_packing(twins, value, version, patch):
     (c, _), (python, _) = twins
@@ -334,7 +334,7 @@ def mutated(draw) -> bytes:
     return bytes(data)
 
 
-@bounded(1200)
+@bounded(900)
 @given(
     data=st.one_of(mutated(), mutated(), st.binary(max_size=60)),
     version=VERSIONS,
@@ -349,7 +349,7 @@ def test_reading_bytes(twins, data, version, patch, extended):
     assert first[0] == "gives" or first[1][0] is UnpackError
 
 
-@bounded(600)
+@bounded(350)
 @given(datas=st.lists(mutated(), min_size=1, max_size=4))
 def test_one_reader_for_many_values(twins, datas):
     """What a reader remembers of one value (keys, labels, zones) changes nothing for the next."""
@@ -409,7 +409,7 @@ def merged(items: list[Any]) -> list[Any]:
     return out
 
 
-@bounded(600)
+@bounded(350)
 @given(
     data=st.data(),
     stream=STREAMS,
