@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import logging
 import socket
@@ -226,9 +225,11 @@ def trusting_context():
     return ssl.create_default_context(cafile=str(TLS / "cert.pem"))
 
 
-@contextlib.contextmanager
 def server_may_complain():
-    """asyncio's server reports clients that break off its TLS handshake to the loop that both share."""
+    """asyncio's server reports clients that break off its TLS handshake to the loop that both share.
+
+    It may do so late, so the handler stays until the loop, which is the test's own, ends.
+    """
     loop = asyncio.get_running_loop()
     handler = loop.get_exception_handler()
 
@@ -237,8 +238,6 @@ def server_may_complain():
             handler(loop, context)
 
     loop.set_exception_handler(hear)
-    yield
-    loop.set_exception_handler(handler)
 
 
 @aiotest(loops=LOOPS)
@@ -255,11 +254,7 @@ async def test_tls():
 
 @aiotest
 async def test_certificate_that_is_not_trusted():
-    with server_may_complain():
-        await certificate_that_is_not_trusted()
-
-
-async def certificate_that_is_not_trusted():
+    server_may_complain()
     async with WireServer(ssl=server_context()) as server:
         await refused(server.uri.replace("bolt:", "bolt+s:"), asyncbolt.ServiceUnavailable, "not trusted")
         await refused(server.uri, asyncbolt.ServiceUnavailable, "not trusted", ssl=True)
@@ -267,10 +262,10 @@ async def certificate_that_is_not_trusted():
 
 @aiotest
 async def test_certificate_of_another_host():
-    with server_may_complain():
-        async with WireServer(ssl=server_context(), host="127.0.0.2") as server:
-            uri = f"bolt+s://127.0.0.2:{server.port}"
-            await refused(uri, asyncbolt.ServiceUnavailable, "not trusted", ssl=trusting_context())
+    server_may_complain()
+    async with WireServer(ssl=server_context(), host="127.0.0.2") as server:
+        uri = f"bolt+s://127.0.0.2:{server.port}"
+        await refused(uri, asyncbolt.ServiceUnavailable, "not trusted", ssl=trusting_context())
 
 
 @aiotest(loops=LOOPS)
@@ -281,9 +276,9 @@ async def test_tls_to_a_server_without_it():
 
 @aiotest(loops=LOOPS)
 async def test_no_tls_to_a_server_with_it():
-    with server_may_complain():
-        async with WireServer(ssl=server_context()) as server:
-            await refused(server.uri, asyncbolt.HandshakeError, "TLS")
+    server_may_complain()
+    async with WireServer(ssl=server_context()) as server:
+        await refused(server.uri, asyncbolt.HandshakeError, "TLS")
 
 
 # -------------------------------------------------------------------------------------------------- arguments
