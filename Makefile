@@ -13,6 +13,9 @@ export PYTHON
 BIN := $(VENV)/bin
 # -I: tests import the installed package, and never what lies in the current directory. -bb: bytes are not text.
 PYTEST := $(BIN)/python -I -bb -m pytest
+# Tests run in this many processes; each has a database server of its own.
+WORKERS ?= 2
+PARALLEL := -p no:benchmark -n $(WORKERS)
 BUILD_INPUTS := pyproject.toml setup.py $(wildcard asyncbolt/*.pyx asyncbolt/*.pxd)
 # What the compiled run covers on both twins already, and what does not depend on the twin.
 PURE_SKIPS := $(addprefix --ignore=tests/,codec values property/test_differential.py test_layers.py test_build.py)
@@ -24,7 +27,7 @@ CHECK_BUILD := ASYNCBOLT_IMPL=c $(BIN)/python -I -c "import asyncbolt"
 
 help:
 	@echo "make demo | test | test-c | test-pure | test-neo4j | dist-test | bench | lint | docs | debug | coverage | clean"
-	@echo "variables: PYTHON=<interpreter for a new $(VENV)>  VENV=<folder>  ARGS=<more arguments>"
+	@echo "variables: PYTHON=<interpreter for a new $(VENV)>  VENV=<folder>  WORKERS=<processes>  ARGS=<more arguments>"
 
 $(VENV)/.created:
 	@python=$$(tools/find_python.sh 11 2>/dev/null || tools/find_python.sh 10) || exit 1; \
@@ -54,10 +57,10 @@ test: $(VENV)/.dev
 	@$(MAKE) --no-print-directory test-c
 
 test-c: $(VENV)/.dev
-	ASYNCBOLT_IMPL=c $(PYTEST) $(ARGS)
+	ASYNCBOLT_IMPL=c $(PYTEST) $(PARALLEL) $(ARGS)
 
 test-pure: $(VENV)/.dev
-	ASYNCBOLT_IMPL=python $(PYTEST) --impl python $(PURE_SKIPS) $(ARGS)
+	ASYNCBOLT_IMPL=python $(PYTEST) --impl python $(PARALLEL) $(PURE_SKIPS) $(ARGS)
 
 # Needs Maven and JDKs 17 and 25; downloads Neo4j into .cache on the first run.
 test-neo4j: $(VENV)/.dev
