@@ -79,9 +79,6 @@ cdef extern from *:
         Py_INCREF(value);
         *(PyObject **)((char *)self + offset) = value;
     }
-    static inline PyObject *bolt_slot_value(PyObject *self, Py_ssize_t offset) {
-        return *(PyObject **)((char *)self + offset);
-    }
     static inline PyObject *bolt_datetime(PyObject *cls, int year, int month, int day, int hour, int minute,
                                           int second, int microsecond, PyObject *zone, int fold) {
         return PyDateTimeAPI->DateTime_FromDateAndTimeAndFold(
@@ -116,7 +113,6 @@ cdef extern from *:
     Py_ssize_t bolt_slot(object cls, const char *name) except -1
     object bolt_new(object cls)
     void bolt_fill(object self, Py_ssize_t offset, object value)
-    PyObject *bolt_slot_value(object self, Py_ssize_t offset)
     object bolt_datetime(object cls, int year, int month, int day, int hour, int minute, int second,
                          int microsecond, object zone, int fold)
     object bolt_date(object cls, int year, int month, int day)
