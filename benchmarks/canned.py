@@ -1,28 +1,35 @@
 """A server that reads next to nothing and answers with bytes packed beforehand: only the client is measured.
 
-``FETCH <shape> <count>`` gives that many rows of a shape of :mod:`shapes`; every other statement gives none.
-Bolt 5.4, any credentials. As a program: ``python canned.py`` listens on a free port of 127.0.0.1, prints it,
-and stops when its standard input ends.
+``FETCH <shape> <count>`` gives that many rows of a shape of :mod:`shapes`: its first 500, over and over. Every
+other statement gives none. Bolt 5.4, any credentials. As a program: ``python canned.py`` listens on a free port
+of 127.0.0.1, prints it, and stops when its standard input ends.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import re
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import shapes
 
 from asyncbolt import Message
-from asyncbolt.chunking import BoltParser, MessageWriter
+from asyncbolt.chunking import MessageWriter
 from asyncbolt.packstream import unpack
 
 BLOCK = 500
+# Rows are sent in pieces of about this many bytes: few calls for a long answer, no copy of it as a whole.
+PIECE = 1 << 20
+# Bytes read by one call, into a buffer that is used again.
+READ = 1 << 18
+# What is kept of a request: its statement and, if it is short, all of it.
+HEAD = 256
 STATEMENT = re.compile(rb"FETCH (\w+) (\d+)")
 
 _write = MessageWriter((5, 4), graph=True)
@@ -38,63 +45,135 @@ def block(shape: str, count: int) -> bytes:
     return _write.records(shapes.rows(shape, count))
 
 
-class Canned(asyncio.Protocol):
-    """One connection."""
+@functools.lru_cache(256)
+def blocks(shape: str, count: int) -> bytes:
+    """Whole blocks and the beginning of one, as one piece of bytes."""
+    full, rest = divmod(count, BLOCK)
+    whole = block(shape, BLOCK) * full if full else b""
+    return whole + block(shape, rest) if rest else whole
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.set_write_buffer_limits(1 << 22)
-        self.transport = transport
-        self.parser: BoltParser | None = None
-        self.head = b""
-        self.message = b""
+
+@functools.cache
+def rows_in_piece(shape: str) -> int:
+    """How many rows are sent by one call: a multiple of a block."""
+    return BLOCK * max(1, PIECE // len(block(shape, BLOCK)))
+
+
+def pieces(shape: str, count: int) -> list[bytes]:
+    """The bytes of an answer's rows; the long ones are one object many times."""
+    size = rows_in_piece(shape)
+    full, rest = divmod(count, size)
+    found = [blocks(shape, size)] * full if full else []
+    if rest:
+        found.append(blocks(shape, rest))
+    return found
+
+
+@functools.lru_cache(256)
+def opening(request: bytes) -> tuple[str, int, bytes]:
+    """What a RUN asks for, shape and number of rows, and what it is answered."""
+    found = STATEMENT.search(request, 0, 60)
+    shape, count = (found[1].decode(), int(found[2])) if found else ("", 0)
+    columns = shapes.fields(shape) if found else []
+    return shape, count, _write.message(Message.SUCCESS, {"fields": columns, "t_first": 0})
+
+
+@functools.lru_cache(256)
+def wanted(request: bytes) -> int:
+    """How many rows a PULL or DISCARD is about; -1: all."""
+    count: int = unpack(request[2:])["n"]
+    return count
+
+
+class Conversation:
+    """One connection: bytes in, a list of bytes out."""
+
+    def __init__(self) -> None:
         self.out: list[bytes] = []
+        self.closed = False
         self.shape = ""
-        self.left = 0
+        self.rows_left = 0
+        self._tail = b""
+        self._greeted = False
+        self._head = b""  # of the message that is being read
+        self._skip = 0  # bytes of its chunk that are to come
 
-    def data_received(self, data: bytes) -> None:
-        if self.parser is None:
-            self.head += data
-            if len(self.head) < 20:
-                return
-            self.parser = BoltParser(self)
-            data = self.head[20:]
-            self.transport.write(b"\x00\x00\x04\x05")
-        self.parser.feed_data(data)
-        if self.out:
-            self.transport.write(b"".join(self.out))
-            self.out.clear()
+    def feed(self, data: bytes | memoryview) -> None:
+        """Take bytes, cut anywhere."""
+        if self._tail:
+            data = self._tail + bytes(data)
+        pos, end = 0, len(data)
+        if not self._greeted and end >= 20:
+            self._greeted = True
+            self.out.append(b"\x00\x00\x04\x05")
+            pos = 20
+        while self._greeted and pos < end:
+            if self._skip:
+                step = min(self._skip, end - pos)
+                self._skip -= step
+                pos += step
+                continue
+            if end - pos < 2:
+                break
+            size = data[pos] << 8 | data[pos + 1]
+            if not self._head:
+                # Parameters are not looked at: the beginning of the first chunk tells all.
+                stop = pos + 2 + min(size, HEAD)
+                if stop > end:
+                    break
+                self._head = bytes(data[pos + 2 : stop])
+            elif not size:
+                self._answer(self._head)
+                self._head = b""
+            self._skip = size
+            pos += 2
+        self._tail = bytes(data[pos:])
 
-    def on_chunk(self, chunk: bytes) -> None:
-        # Parameters are not looked at: the first chunk tells all.
-        if not self.message:
-            self.message = chunk
-
-    def on_message_complete(self) -> None:
-        message, self.message = self.message, b""
+    def _answer(self, request: bytes) -> None:
         out = self.out
-        signature = message[1]
-        if signature == Message.HELLO:
-            out.append(HELLO)
-        elif signature == Message.RUN:
-            found = STATEMENT.search(message, 0, 60)
-            self.shape, self.left = (found[1].decode(), int(found[2])) if found else ("", 0)
-            columns = shapes.fields(self.shape) if found else []
-            out.append(_write.message(Message.SUCCESS, {"fields": columns, "t_first": 0}))
+        signature = request[1]
+        if signature == Message.RUN:
+            self.shape, self.rows_left, answer = opening(request)
+            out.append(answer)
         elif signature in (Message.PULL, Message.DISCARD):
-            wanted = unpack(message[2:])["n"]
-            count = self.left if wanted < 0 else min(wanted, self.left)
-            self.left -= count
+            count = wanted(request)
+            count = self.rows_left if count < 0 else min(count, self.rows_left)
+            self.rows_left -= count
             if signature == Message.PULL and count:
-                full, rest = divmod(count, BLOCK)
-                out.extend([block(self.shape, BLOCK)] * full)
-                if rest:
-                    out.append(block(self.shape, rest))
-            out.append(MORE if self.left else END)
+                out += pieces(self.shape, count)
+            out.append(MORE if self.rows_left else END)
+        elif signature == Message.HELLO:
+            out.append(HELLO)
         elif signature == Message.GOODBYE:
-            self.transport.close()
+            self.closed = True
         else:
             out.append(DONE)
+
+
+def converse(connection: socket.socket) -> None:
+    """Serve one connection until its end, in a thread of its own: no event loop stands between the calls."""
+    conversation = Conversation()
+    buffer = memoryview(bytearray(READ))
+    with connection, contextlib.suppress(ConnectionError):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while not conversation.closed and (count := connection.recv_into(buffer)):
+            conversation.feed(buffer[:count])
+            out, conversation.out = conversation.out, []
+            short: list[bytes] = []
+            for part in out:
+                short.append(part)
+                if len(part) > PIECE // 8:
+                    connection.sendall(b"".join(short) if len(short) > 1 else part)
+                    short.clear()
+            if short:
+                connection.sendall(b"".join(short))
+
+
+def serve(listener: socket.socket) -> None:
+    """Accept connections for ever."""
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=converse, args=(connection,), daemon=True).start()
 
 
 @contextlib.contextmanager
@@ -115,13 +194,15 @@ def running() -> Iterator[int]:
         process.stdout.close()
 
 
-async def main() -> None:
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(Canned, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    async with server:
-        await loop.run_in_executor(None, sys.stdin.read)
+def main() -> None:
+    # Packed before anyone asks: the first to ask for a shape would otherwise wait for it.
+    for shape in shapes.SHAPES:
+        blocks(shape, rows_in_piece(shape))
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    print(listener.getsockname()[1], flush=True)
+    threading.Thread(target=serve, args=(listener,), daemon=True).start()
+    sys.stdin.read()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()
