@@ -23,10 +23,10 @@ PURE_SKIPS := $(addprefix --ignore=tests/,codec values property/test_differentia
 # Stops when the compiled codec is not what `import asyncbolt` finds.
 CHECK_BUILD := ASYNCBOLT_IMPL=c $(BIN)/python -I -c "import asyncbolt"
 
-.PHONY: help demo test test-c test-pure test-neo4j dist-test bench lint docs debug coverage clean
+.PHONY: help demo test test-c test-pure test-neo4j dist-test bench memory lint docs debug coverage clean
 
 help:
-	@echo "make demo | test | test-c | test-pure | test-neo4j | dist-test | bench | lint | docs | debug | coverage | clean"
+	@echo "make demo | test | test-c | test-pure | test-neo4j | dist-test | bench | memory | lint | docs | debug | coverage | clean"
 	@echo "variables: PYTHON=<interpreter for a new $(VENV)>  VENV=<folder>  WORKERS=<processes>  ARGS=<more arguments>"
 
 $(VENV)/.created:
@@ -72,6 +72,10 @@ dist-test:
 
 bench: $(VENV)/.dev
 	ASYNCBOLT_IMPL=c $(PYTEST) benchmarks --benchmark-only -p no:randomly $(ARGS)
+
+# What memory kept rows take, and that it is bounded while much passes through. Minutes; ARGS=--quick is shorter.
+memory: $(VENV)/.dev
+	$(BIN)/python benchmarks/memory.py $(ARGS)
 
 lint: $(VENV)/.dev
 	@if [ -n "$$(find tests benchmarks -name __init__.py 2>/dev/null)" ]; then echo "no __init__.py in tests, please"; exit 1; fi
