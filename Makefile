@@ -23,10 +23,11 @@ PURE_SKIPS := $(addprefix --ignore=tests/,codec values property/test_differentia
 # Stops when the compiled codec is not what `import asyncbolt` finds.
 CHECK_BUILD := ASYNCBOLT_IMPL=c $(BIN)/python -I -c "import asyncbolt"
 
-.PHONY: help demo test test-c test-pure test-neo4j dist-test bench memory lint docs debug coverage clean
+.PHONY: help demo test test-c test-pure test-neo4j dist-test bench bench-languages bench-servers memory lint docs debug coverage clean
 
 help:
-	@echo "make demo | test | test-c | test-pure | test-neo4j | dist-test | bench | memory | lint | docs | debug | coverage | clean"
+	@echo "make demo | test | test-c | test-pure | test-neo4j | dist-test | bench | bench-languages | bench-servers | memory"
+	@echo "make lint | docs | debug | coverage | clean"
 	@echo "variables: PYTHON=<interpreter for a new $(VENV)>  VENV=<folder>  WORKERS=<processes>  ARGS=<more arguments>"
 
 $(VENV)/.created:
@@ -76,6 +77,16 @@ bench: $(VENV)/.dev
 # What memory kept rows take, and that it is bounded while much passes through. Minutes; ARGS=--quick is shorter.
 memory: $(VENV)/.dev
 	$(BIN)/python benchmarks/memory.py $(ARGS)
+
+# Drivers of other languages on the same bytes: those whose toolchains are here (go, cargo, node and npm, mvn and
+# a JDK), built into .cache/languages.
+bench-languages: $(VENV)/.dev
+	$(BIN)/python benchmarks/languages/run.py build
+	ASYNCBOLT_IMPL=c $(BIN)/python benchmarks/languages/run.py measure $(ARGS)
+
+# Beside a raw socket on a real server: ARGS="--server arcadedb", or neo4j-5 or neo4j-2026 (see test-neo4j).
+bench-servers: $(VENV)/.dev
+	ASYNCBOLT_IMPL=c $(BIN)/python benchmarks/real_servers.py $(ARGS)
 
 lint: $(VENV)/.dev
 	@if [ -n "$$(find tests benchmarks -name __init__.py 2>/dev/null)" ]; then echo "no __init__.py in tests, please"; exit 1; fi
