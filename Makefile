@@ -23,11 +23,11 @@ PURE_SKIPS := $(addprefix --ignore=tests/,codec values property/test_differentia
 # Stops when the compiled codec is not what `import asyncbolt` finds.
 CHECK_BUILD := ASYNCBOLT_IMPL=c $(BIN)/python -I -c "import asyncbolt"
 
-.PHONY: help demo test test-c test-pure test-neo4j dist-test bench bench-languages bench-servers memory lint docs debug coverage clean
+.PHONY: help demo test test-c test-pure test-neo4j dist-test bench bench-micro bench-smoke bench-languages bench-servers memory lint docs debug coverage clean
 
 help:
-	@echo "make demo | test | test-c | test-pure | test-neo4j | dist-test | bench | bench-languages | bench-servers | memory"
-	@echo "make lint | docs | debug | coverage | clean"
+	@echo "make demo | test | test-c | test-pure | test-neo4j | dist-test | lint | docs | debug | coverage | clean"
+	@echo "make bench | bench-micro | bench-smoke | bench-languages | bench-servers | memory"
 	@echo "variables: PYTHON=<interpreter for a new $(VENV)>  VENV=<folder>  WORKERS=<processes>  ARGS=<more arguments>"
 
 $(VENV)/.created:
@@ -45,6 +45,11 @@ $(VENV)/.dev: $(VENV)/.created $(BUILD_INPUTS)
 	ASYNCBOLT_REQUIRE_EXTENSIONS=1 $(BIN)/python -m pip install -q -e '.[demo,uvloop,test,lint,docs]'
 	$(CHECK_BUILD)
 	@touch $(VENV)/.demo $@
+
+# asyncbolt is there, so this installs what the extra asks for and builds nothing.
+$(VENV)/.bench: $(VENV)/.dev
+	$(BIN)/python -m pip install -q 'asyncbolt[bench]'
+	@touch $@
 
 demo:
 	@if [ -e $(VENV)/.created ]; then PYTHON=$(BIN)/python tools/find_python.sh 11 >/dev/null; \
@@ -71,8 +76,18 @@ test-neo4j: $(VENV)/.dev
 dist-test:
 	tools/dist_test.sh $(PYTHONS)
 
-bench: $(VENV)/.dev
+# The twins, the official driver with and without Rust, msgspec and ormsgpack. ARGS=--write renews README's table.
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/compare.py $(ARGS)
+
+# The codec, the connection, the client and the server, each by itself.
+bench-micro: $(VENV)/.dev
 	ASYNCBOLT_IMPL=c $(PYTEST) benchmarks --benchmark-only -p no:randomly $(ARGS)
+
+# Both run, and right things come out of them; the times say nothing.
+bench-smoke: $(VENV)/.bench
+	ASYNCBOLT_IMPL=c $(PYTEST) benchmarks --benchmark-disable -q
+	$(BIN)/python benchmarks/compare.py --quick
 
 # What memory kept rows take, and that it is bounded while much passes through. Minutes; ARGS=--quick is shorter.
 memory: $(VENV)/.dev
@@ -102,7 +117,7 @@ docs: $(VENV)/.dev
 # Bounds checks, line tracing, annotated HTML beside the sources; the next `make test` builds the fast one again.
 debug: $(VENV)/.dev
 	ASYNCBOLT_REQUIRE_EXTENSIONS=1 ASYNCBOLT_DEBUG=1 $(BIN)/python -m pip install -q -e .
-	@rm -f $(VENV)/.dev $(VENV)/.demo
+	@rm -f $(VENV)/.dev $(VENV)/.demo $(VENV)/.bench
 	$(CHECK_BUILD)
 
 coverage: debug
@@ -111,5 +126,5 @@ coverage: debug
 
 clean:
 	rm -rf build dist wheelhouse *.egg-info docs/_build htmlcov .coverage* .mypy_cache .pytest_cache .ruff_cache
-	rm -f asyncbolt/*.c asyncbolt/*.html asyncbolt/*.so $(VENV)/.dev $(VENV)/.demo
+	rm -f asyncbolt/*.c asyncbolt/*.html asyncbolt/*.so $(VENV)/.dev $(VENV)/.demo $(VENV)/.bench
 	find asyncbolt tests benchmarks examples docs -name __pycache__ -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""The client over loopback against a canned server, and the connection without IO on the same bytes."""
+"""The client over loopback against a canned server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 import shapes
 
 import asyncbolt
-from asyncbolt.protocol import ClientConnection
 
 COUNTS = {"int": 50_000, "strings": 20_000, "mixed": 20_000, "node": 5_000, "floats": 300, "wide": 5_000}
 TINY = 500
@@ -41,7 +40,9 @@ def test_fetch(benchmark: Any, session: Any, shape: str) -> None:
     benchmark.group = f"client {shape}"
     benchmark.extra_info["rows"] = count
     rows = benchmark(lambda: loop.run_until_complete(connected.fetch(f"FETCH {shape} {count}")))
+    first = shapes.rows(shape, canned.BLOCK)
     assert len(rows) == count
+    assert (rows[0], rows[-1]) == (first[0], first[(count - 1) % canned.BLOCK])
 
 
 @pytest.mark.parametrize("shape", sorted(COUNTS))
@@ -111,28 +112,15 @@ def test_unwind(benchmark: Any, session: Any) -> None:
     benchmark(lambda: loop.run_until_complete(load()))
 
 
-def test_connection_without_io(benchmark: Any) -> None:
-    """What the protocol costs above the codec: one PULL's answer in pieces of 256 KiB."""
-    count = COUNTS["mixed"]
-    opening = b"\x00\x00\x04\x05" + canned.HELLO + canned.DONE
-    answer = canned._write.message(0x70, {"fields": shapes.fields("mixed")}) + canned.block("mixed", count)
-    data = answer + canned.END
-    pieces = [data[i : i + 262144] for i in range(0, len(data), 262144)]
-    benchmark.group = "connection without IO"
-    benchmark.extra_info["rows"] = count
+def test_execute_many(benchmark: Any, session: Any) -> None:
+    loop, connected = session
+    people = shapes.people(10_000)
+    benchmark.group = "UNWIND $rows"
+    benchmark.extra_info["rows"] = len(people)
 
-    def read() -> int:
-        connection = ClientConnection(version=(5, 4))
-        connection.send_hello("bench/1.0")
-        connection.send_logon({"scheme": "none"})
-        connection.receive_data(opening)
-        connection.send_run("FETCH")
-        connection.send_pull()
-        connection.data_to_send()
-        seen = 0
-        for piece in pieces:
-            for event in connection.receive_data(piece):
-                seen += len(getattr(event, "rows", ()))
-        return seen
+    async def load() -> int:
+        summary = await connected.execute_many("UNWIND $rows AS row CREATE (n) SET n = row", people)
+        rows: int = summary.rows
+        return rows
 
-    assert benchmark(read) == count
+    assert benchmark(lambda: loop.run_until_complete(load())) == len(people)

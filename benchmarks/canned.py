@@ -1,8 +1,8 @@
-"""A server that reads next to nothing and answers with bytes packed beforehand: only the client is measured.
+"""A server that reads next to nothing and answers with bytes packed beforehand: the client is measured.
 
-``FETCH <shape> <count>`` gives that many rows of a shape of :mod:`shapes`: its first 500, over and over. Every
-other statement gives none. Bolt 5.4, any credentials. As a program: ``python canned.py`` listens on a free port
-of 127.0.0.1, prints it, and stops when its standard input ends.
+``FETCH <shape> <count>`` gives that many rows of a shape of :mod:`shapes`: its first 500, over and over.
+Every other statement gives none. Bolt 5.4, any credentials. As a program: ``python canned.py`` listens on a
+free port of 127.0.0.1, prints it, and stops when its standard input ends.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ END = _write.message(Message.SUCCESS, {"type": "r", "t_last": 1, "db": "neo4j", 
 
 
 @functools.cache
-def block(shape: str, count: int) -> bytes:
-    """The first rows of a shape as RECORDs."""
-    return _write.records(shapes.rows(shape, count))
+def records(shape: str) -> list[bytes]:
+    """A block of a shape as RECORDs, each for itself."""
+    return [_write.records([row]) for row in shapes.rows(shape, BLOCK)]
 
 
 @functools.lru_cache(256)
-def blocks(shape: str, count: int) -> bytes:
-    """Whole blocks and the beginning of one, as one piece of bytes."""
+def block(shape: str, count: int) -> bytes:
+    """Rows of a shape as RECORDs: whole blocks, and the beginning of one."""
     full, rest = divmod(count, BLOCK)
-    whole = block(shape, BLOCK) * full if full else b""
-    return whole + block(shape, rest) if rest else whole
+    whole = b"".join(records(shape)) if count == BLOCK else block(shape, BLOCK) * full if full else b""
+    return whole + b"".join(records(shape)[:rest]) if rest else whole
 
 
 @functools.cache
@@ -63,9 +63,9 @@ def pieces(shape: str, count: int) -> list[bytes]:
     """The bytes of an answer's rows; the long ones are one object many times."""
     size = rows_in_piece(shape)
     full, rest = divmod(count, size)
-    found = [blocks(shape, size)] * full if full else []
+    found = [block(shape, size)] * full if full else []
     if rest:
-        found.append(blocks(shape, rest))
+        found.append(block(shape, rest))
     return found
 
 
@@ -197,7 +197,7 @@ def running() -> Iterator[int]:
 def main() -> None:
     # Packed before anyone asks: the first to ask for a shape would otherwise wait for it.
     for shape in shapes.SHAPES:
-        blocks(shape, rows_in_piece(shape))
+        block(shape, rows_in_piece(shape))
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     print(listener.getsockname()[1], flush=True)
     threading.Thread(target=serve, args=(listener,), daemon=True).start()

@@ -1,152 +1,92 @@
-"""asyncbolt beside the official driver: same server, same bytes, rounds in turn, medians with their spread.
+"""The twins, the official driver and msgpack libraries side by side: rounds in turn, medians, their spread.
 
-    python benchmarks/compare.py [--rounds 5] [--quick] [--json FILE]
+    python benchmarks/compare.py [--rounds 5] [--quick] [--only TEXT] [--languages] [--json FILE] [--write]
+    python benchmarks/compare.py --render
 
-The official driver runs as its users run it for speed: with ``neo4j-rust-ext`` where that is installed. Each
-peer runs in a process of its own, so that neither's garbage is the other's; each run checks what came out.
+What is measured stands in workloads.py, how in measure*.py. Each measurement runs in a process of its own
+and checks what came out; in each round every peer has its turn at each workload. Peers run as their users run
+them for speed, with the garbage collector as Python sets it.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
+import datetime
+import importlib
 import importlib.metadata
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import canned
-import shapes
+import report
+import workloads
+from report import Results
 
-UNWIND = "UNWIND $rows AS row CREATE (n:Person) SET n = row"
-# What is measured: name -> units of one run by asyncbolt, and by a driver that takes longer for each.
-WORK = {
-    "fetch int": (400_000, 40_000),
-    "fetch strings": (200_000, 30_000),
-    "fetch mixed": (200_000, 30_000),
-    "fetch node": (60_000, 15_000),
-    "fetch floats": (3_000, 1_500),
-    "fetch wide": (60_000, 15_000),
-    "batches mixed": (200_000, 30_000),
-    "run mixed": (100_000, 30_000),
-    "unwind": (100_000, 20_000),
-    "tiny one by one": (2_000, 1_000),
-    "tiny gathered": (5_000, 1_000),
-}
-PEERS = ("asyncbolt", "asyncbolt-python", "official")
+FOLDER = Path(__file__).resolve().parent
+PACKAGES = ("asyncbolt", "neo4j", "neo4j-rust-ext", "msgspec", "ormsgpack")
+NOT_APPLICABLE = 3  # the exit code of another language's program
+Measured = dict[str, list[float]]
 
 
-async def timed(work: Awaitable[int], count: int) -> float:
-    start = time.perf_counter()
-    seen = await work
-    elapsed = time.perf_counter() - start
-    if seen != count:
-        raise SystemExit(f"{seen} came out where {count} went in")
-    return count / elapsed
-
-
-async def measure_asyncbolt(port: int, name: str, count: int) -> float:
-    import asyncbolt
-
-    kind, _, shape = name.partition(" ")
-    statement = f"FETCH {shape} {count}"
-    async with asyncbolt.connect(f"bolt://127.0.0.1:{port}") as session:
-
-        async def fetch() -> int:
-            return len(await session.fetch(statement))
-
-        async def batches() -> int:
-            seen = 0
-            async for batch in session.batches(statement):
-                for _row in batch:
-                    seen += 1
-            return seen
-
-        async def run() -> int:
-            seen = 0
-            async for _response in session.run(statement):
-                seen += 1
-            return seen
-
-        people = shapes.people(1000)
-
-        async def unwind() -> int:
-            for _ in range(count // 1000):
-                await session.execute(UNWIND, {"rows": people})
-            return count
-
-        async def tiny() -> int:
-            if shape == "gathered":
-                for _ in range(count // 500):
-                    await asyncio.gather(*(session.fetch("FETCH int 1") for _ in range(500)))
-            else:
-                for _ in range(count):
-                    await session.fetch("FETCH int 1")
-            return count
-
-        work: dict[str, Callable[[], Awaitable[int]]] = {
-            "fetch": fetch,
-            "batches": batches,
-            "run": run,
-            "unwind": unwind,
-            "tiny": tiny,
-        }
-        await session.fetch("FETCH int 1")
-        return await timed(work[kind](), count)
-
-
-async def measure_official(port: int, name: str, count: int) -> float:
-    import neo4j
-
-    kind, _, shape = name.partition(" ")
-    async with neo4j.AsyncGraphDatabase.driver(f"bolt://127.0.0.1:{port}") as driver:
-        async with driver.session(fetch_size=1000) as session:
-
-            async def fetch() -> int:
-                result = await session.run(f"FETCH {shape} {count}")
-                return len([record async for record in result])
-
-            people = shapes.people(1000)
-
-            async def unwind() -> int:
-                for _ in range(count // 1000):
-                    await (await session.run(UNWIND, rows=people)).consume()
-                return count
-
-            async def tiny() -> int:
-                for _ in range(count):
-                    await (await session.run("FETCH int 1")).single()
-                return count
-
-            work = {"fetch": fetch, "batches": fetch, "run": fetch, "unwind": unwind, "tiny": tiny}
-            await (await session.run("FETCH int 1")).consume()
-            return await timed(work[kind](), count)
-
-
-def ask(peer: str, port: int, name: str, count: int) -> float:
-    """One measurement in a process of its own: units a second."""
-    environment = dict(os.environ, ASYNCBOLT_IMPL="python" if peer.endswith("python") else "c")
+def measure(column: str, group: str, port: int, divisor: int, names: Sequence[str]) -> Measured:
+    """Some measurements of one column in a process: name -> [units a second, share of the processor]."""
+    # The client that asks a server is always the compiled one.
+    twin = workloads.PYTHON if column == workloads.PYTHON and group != workloads.SERVER else workloads.C
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).resolve()), "--one", peer, str(port), name, str(count)],
-        env=environment,
+        [sys.executable, str(FOLDER / "measure.py"), column, group, str(port), str(divisor), *names],
+        env=dict(os.environ, ASYNCBOLT_IMPL=twin),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     if done.returncode:
-        raise SystemExit(f"{peer}, {name}: {done.stderr.strip()}")
+        raise SystemExit(f"{column}, {', '.join(names)}: {done.stderr.strip()}")
+    measured: Measured = json.loads(done.stdout)
+    return measured
+
+
+def ask_language(command: Sequence[str], port: int, name: str, count: int) -> float | None:
+    """Units a second of another language's driver, or None where it cannot do that."""
+    done = subprocess.run(
+        [*command, str(port), name, str(count)], capture_output=True, text=True, timeout=600
+    )
+    if done.returncode == NOT_APPLICABLE:
+        return None
+    if done.returncode:
+        raise SystemExit(f"{command[0]}, {name}: {done.stderr.strip()}")
     return float(done.stdout)
 
 
-def one(peer: str, port: str, name: str, count: str) -> None:
-    measure = measure_official if peer == "official" else measure_asyncbolt
-    print(asyncio.run(measure(int(port), name, int(count))))
+def find_languages() -> dict[str, list[str]]:
+    """The programs in other languages: name -> command."""
+    try:
+        run = importlib.import_module("languages.run")
+    except ImportError as exc:
+        raise SystemExit(f"--languages needs benchmarks/languages/run.py: {exc}") from None
+    found: dict[str, list[str]] = run.available()
+    if not found:
+        raise SystemExit("--languages: no other language's driver can run here")
+    return found
+
+
+def noise() -> float:
+    """Seconds for a fixed piece of pure computing: how much it varies, the machine does."""
+    start = time.perf_counter()
+    for _ in range(1_000_000):
+        pass
+    return time.perf_counter() - start
+
+
+def turns(columns: Sequence[str], number: int) -> Iterator[str]:
+    """The columns, each round beginning with another one."""
+    for i in range(len(columns)):
+        yield columns[(i + number) % len(columns)]
 
 
 def version(package: str) -> str | None:
@@ -156,11 +96,59 @@ def version(package: str) -> str | None:
         return None
 
 
-def cell(rates: list[float]) -> str:
-    middle = statistics.median(rates)
-    spread = (max(rates) - min(rates)) / middle / 2
-    text = f"{middle / 1e6:.2f}M" if middle >= 1e6 else f"{middle / 1e3:.1f}k"
-    return f"{text} ±{spread:.0%}"
+def processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
+def facts(rounds: int) -> dict[str, str | int | None]:
+    """What the figures mean nothing without."""
+    import asyncbolt
+
+    found: dict[str, str | int | None] = {package: version(package) for package in PACKAGES}
+    found["asyncbolt"] = asyncbolt.__version__
+    return {
+        **found,
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "rounds": rounds,
+        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+    }
+
+
+def compare(rounds: int, quick: bool, only: str, languages: dict[str, list[str]]) -> Results:
+    """Measure everything whose name contains a text."""
+    divisor = 10 if quick else 1
+    results = Results(facts(rounds))
+    chosen = [work for work in workloads.WORK.values() if only in work.name]
+    if not chosen:
+        raise SystemExit(f"nothing is called {only!r}; there is: {', '.join(workloads.WORK)}")
+    with canned.running() as port:
+        for number in range(rounds):
+            for group, columns in workloads.GROUPS.items():
+                names = [work.name for work in chosen if work.group == group]
+                # A process for each measurement; when only that everything runs is to be shown, for many.
+                for together in [names] if quick and names else [[name] for name in names]:
+                    print(f"round {number + 1}: {', '.join(together)}", file=sys.stderr, flush=True)
+                    results.noise.append(noise())
+                    for column in turns(columns, number):
+                        for name, figures in measure(column, group, port, divisor, together).items():
+                            results.add(name, column, *figures)
+                    if group != workloads.CLIENT:
+                        continue
+                    for language, command in languages.items():
+                        for name in together:
+                            # Longer than the official driver's: theirs are faster, and some have to warm up.
+                            count = workloads.WORK[name].count(workloads.OFFICIAL, divisor) * 3
+                            rate = ask_language(command, port, name, count)
+                            if rate is not None:
+                                results.add(name, language, rate)
+    return results
 
 
 def main() -> None:
@@ -168,41 +156,30 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the work: proves that it runs")
-    parser.add_argument("--only", default="", help="what contains this text")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the work, once: proves that it runs")
+    parser.add_argument("--only", default="", metavar="TEXT", help="what has this text in its name")
+    parser.add_argument("--languages", action="store_true", help="drivers of other languages too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="store the figures there")
+    parser.add_argument("--write", action="store_true", help="store them as results.json, and do as --render")
+    parser.add_argument("--render", action="store_true", help="make README and plot from results.json")
     options = parser.parse_args()
-    if options.one:
-        one(*options.one)
-        return
-    results: dict[str, dict[str, list[float]]] = {}
-    with canned.running() as port:
-        for name, (fast, slow) in WORK.items():
-            if options.only not in name:
-                continue
-            counts = dict.fromkeys(PEERS, slow) | {"asyncbolt": fast}
-            if options.quick:
-                counts = {peer: max(1000, count // 10 // 1000 * 1000) for peer, count in counts.items()}
-            rates = results[name] = {peer: [] for peer in PEERS}
-            for _ in range(options.rounds):
-                for peer in PEERS:
-                    rates[peer].append(ask(peer, port, name, counts[peer]))
-            ours, theirs = statistics.median(rates["asyncbolt"]), statistics.median(rates["official"])
-            pure = statistics.median(rates["asyncbolt-python"])
-            cells = "  ".join(f"{peer} {cell(rates[peer]):>13}" for peer in PEERS)
-            print(f"{name:16} {cells}   {ours / theirs:6.1f}x  pure {pure / theirs:.1f}x", flush=True)
-    facts = {
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "neo4j": version("neo4j"),
-        "neo4j-rust-ext": version("neo4j-rust-ext"),
-        "rounds": options.rounds,
-    }
-    print(json.dumps(facts))
-    if options.json:
-        options.json.write_text(json.dumps({"facts": facts, "rates": results}, indent=1))
+    if options.write and (options.quick or options.only):
+        parser.error("--write is for a full run: what README shows comes from one")
+    if options.render:
+        results = report.load()
+    else:
+        languages = find_languages() if options.languages else {}
+        results = compare(1 if options.quick else options.rounds, options.quick, options.only, languages)
+        if options.json:
+            results.save(options.json)
+        if options.write:
+            results.save(report.RESULTS)
+    print(report.table(results))
+    if options.write or options.render:
+        import plot
+
+        report.write_readme(results)
+        plot.write(results)
 
 
 if __name__ == "__main__":
