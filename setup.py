@@ -38,7 +38,7 @@ def extensions() -> list[Extension]:
     macros: list[tuple[str, str | None]] = []
     undefine: list[str] = []
     if os.name != "nt":  # MSVC's own defaults are what we want there
-        compile_args += ["-O0", "-g3"] if DEBUG else ["-O2", "-g0"]
+        compile_args += ["-O0", "-g3"] if DEBUG else ["-O3", "-g0"]
         if SANITIZE:
             flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
             compile_args += [*flags, "-fno-omit-frame-pointer", "-g1"]

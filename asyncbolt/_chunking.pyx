@@ -123,7 +123,10 @@ cdef class MessageWriter:
                         packer.refuse(errors.not_a_row(row))
                     row = list(row)
                 self.begin_at(start, 1, _wire.RECORD)
-                packer.write(row, 0)
+                if type(row) is tuple:
+                    packer.write_tuple(<tuple>row, 0)
+                else:
+                    packer.write_list(<list>row, 0)
                 self.end(start)
                 frame.index += 1
             return self.take()
@@ -142,7 +145,7 @@ cdef class MessageWriter:
         self.packer.pos = 0
         return self.begin_at(0, count, tag)
 
-    cdef int begin_at(self, Py_ssize_t start, Py_ssize_t count, int tag) except -1:
+    cdef inline int begin_at(self, Py_ssize_t start, Py_ssize_t count, int tag) except -1:
         cdef Packer packer = self.packer
         if packer.capacity - start < 4:
             packer.grow(4)
@@ -152,11 +155,24 @@ cdef class MessageWriter:
         packer.pos = start + 4
         return 0
 
-    cdef int end(self, Py_ssize_t start) except -1:
+    cdef inline int end(self, Py_ssize_t start) except -1:
         """Frame the message that begins at `start`."""
         cdef Packer packer = self.packer
-        cdef Py_ssize_t largest = self.max_chunk_size
         cdef Py_ssize_t size = packer.pos - start - 2
+        cdef uint8_t *p
+        if size > self.max_chunk_size or packer.capacity - packer.pos < 2:
+            return self.end_chunks(start, size)
+        p = packer.buf + start
+        p[0] = <uint8_t>(size >> 8)
+        p[1] = <uint8_t>size
+        p[size + 2] = 0
+        p[size + 3] = 0
+        packer.pos += 2
+        return 0
+
+    cdef int end_chunks(self, Py_ssize_t start, Py_ssize_t size) except -1:
+        cdef Packer packer = self.packer
+        cdef Py_ssize_t largest = self.max_chunk_size
         cdef Py_ssize_t chunks = (size + largest - 1) // largest
         cdef Py_ssize_t index, length
         cdef uint8_t *p

@@ -39,6 +39,7 @@ cdef class Packer:
     cdef int write_list(self, list value, Py_ssize_t depth) except -1
     cdef int write_tuple(self, tuple value, Py_ssize_t depth) except -1
     cdef int write_dict(self, dict value, Py_ssize_t depth) except -1
+    cdef int write_count(self, Py_ssize_t size, int tiny, int first, str what) except -1
     cdef int write_size(self, Py_ssize_t size, int tiny, int first, str what) except -1
     cdef int write_structure(self, object value, Py_ssize_t depth) except -1
     cdef int write_head(self, int count, int tag) except -1
@@ -83,12 +84,13 @@ cdef class Unpacker:
     cdef void aim(self, const uint8_t *start, const uint8_t *end) noexcept
     cdef int finish(self) except -1
     cdef PyObject *read(self, Py_ssize_t depth) except NULL
-    cdef PyObject *read_wide(self, uint8_t marker, Py_ssize_t depth) except NULL
+    cdef PyObject *read_other(self, Py_ssize_t depth) except NULL
     cdef PyObject *read_row(self) except NULL
     cdef PyObject *refuse_string(self, const uint8_t *data, Py_ssize_t size, const uint8_t *at) except NULL
     cdef Py_ssize_t size_of(self, int log, str what, const uint8_t *at) except -1
     cdef PyObject *string_of(self, Py_ssize_t size, const uint8_t *at) except NULL
     cdef int enter(self, str what, Py_ssize_t count, int width, Py_ssize_t depth, const uint8_t *at) except -1
+    cdef int read_items(self, PyObject **items, Py_ssize_t count, Py_ssize_t depth) except -1
     cdef PyObject *read_list(self, Py_ssize_t count, Py_ssize_t depth, const uint8_t *at) except NULL
     cdef PyObject *read_map(self, Py_ssize_t count, Py_ssize_t depth, const uint8_t *at) except NULL
     cdef PyObject *read_key(self, Py_ssize_t depth) except NULL

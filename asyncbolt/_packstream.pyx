@@ -38,10 +38,27 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_CheckExact, PyTuple_New
 from cpython.unicode cimport PyUnicode_CheckExact
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcmp, memcpy
 
 from asyncbolt cimport _wire
+from asyncbolt._atoms cimport (
+    BOLT_ALONE,
+    bolt_hash,
+    bolt_list_items,
+    bolt_tuple_items,
+    float_value,
+    is_float,
+    load16,
+    load32,
+    read_atom,
+    store16,
+    store32,
+    write_ascii,
+    write_atom,
+    write_float,
+    write_integer,
+)
 
 from . import _codec_errors as errors
 from ._convert import normalize
@@ -79,6 +96,13 @@ cdef extern from *:
         Py_INCREF(value);
         *(PyObject **)((char *)self + offset) = value;
     }
+    /* What a slot holds, or what the attribute's own access says where it holds nothing. */
+    static inline PyObject *bolt_peek(PyObject *self, Py_ssize_t offset, const char *name) {
+        PyObject *value = *(PyObject **)((char *)self + offset);
+        if (value == NULL) return PyObject_GetAttrString(self, name);
+        Py_INCREF(value);
+        return value;
+    }
     static inline PyObject *bolt_datetime(PyObject *cls, int year, int month, int day, int hour, int minute,
                                           int second, int microsecond, PyObject *zone, int fold) {
         return PyDateTimeAPI->DateTime_FromDateAndTimeAndFold(
@@ -113,6 +137,7 @@ cdef extern from *:
     Py_ssize_t bolt_slot(object cls, const char *name) except -1
     object bolt_new(object cls)
     void bolt_fill(object self, Py_ssize_t offset, object value)
+    object bolt_peek(object self, Py_ssize_t offset, const char *name)
     object bolt_datetime(object cls, int year, int month, int day, int hour, int minute, int second,
                          int microsecond, object zone, int fold)
     object bolt_date(object cls, int year, int month, int day)
@@ -121,12 +146,8 @@ cdef extern from *:
     void bolt_civil(long long days, int *year, int *month, int *day)
 
 cdef extern from "Python.h":
-    PyObject *new_long "PyLong_FromLongLong" (long long)
-    PyObject *new_float "PyFloat_FromDouble" (double)
     PyObject *new_str "PyUnicode_DecodeUTF8" (const char *, Py_ssize_t, const char *)
     PyObject *new_bytes "PyBytes_FromStringAndSize" (const char *, Py_ssize_t)
-    void set_tuple_item "PyTuple_SET_ITEM" (object, Py_ssize_t, PyObject *)
-    void set_list_item "PyList_SET_ITEM" (object, Py_ssize_t, PyObject *)
     int set_dict_item "PyDict_SetItem" (object, PyObject *, PyObject *)
     void incref "Py_INCREF" (PyObject *)
     void decref "Py_DECREF" (PyObject *)
@@ -204,48 +225,6 @@ cdef Py_ssize_t UNSUPPORTED_MESSAGE = bolt_slot(UnsupportedType, "_message")
 cdef Py_ssize_t UNSUPPORTED_EXTRA = bolt_slot(UnsupportedType, "_extra")
 cdef Py_ssize_t STRUCTURE_TAG = bolt_slot(Structure, "tag")
 cdef Py_ssize_t STRUCTURE_FIELDS = bolt_slot(Structure, "fields")
-
-
-cdef inline void store16(uint8_t *p, uint32_t value) noexcept:
-    p[0] = <uint8_t>(value >> 8)
-    p[1] = <uint8_t>value
-
-
-cdef inline void store32(uint8_t *p, uint32_t value) noexcept:
-    p[0] = <uint8_t>(value >> 24)
-    p[1] = <uint8_t>(value >> 16)
-    p[2] = <uint8_t>(value >> 8)
-    p[3] = <uint8_t>value
-
-
-cdef inline void store64(uint8_t *p, uint64_t value) noexcept:
-    p[0] = <uint8_t>(value >> 56)
-    p[1] = <uint8_t>(value >> 48)
-    p[2] = <uint8_t>(value >> 40)
-    p[3] = <uint8_t>(value >> 32)
-    p[4] = <uint8_t>(value >> 24)
-    p[5] = <uint8_t>(value >> 16)
-    p[6] = <uint8_t>(value >> 8)
-    p[7] = <uint8_t>value
-
-
-cdef inline uint32_t load16(const uint8_t *p) noexcept:
-    return (<uint32_t>p[0] << 8) | p[1]
-
-
-cdef inline uint32_t load32(const uint8_t *p) noexcept:
-    return (<uint32_t>p[0] << 24) | (<uint32_t>p[1] << 16) | (<uint32_t>p[2] << 8) | p[3]
-
-
-cdef inline uint64_t load64(const uint8_t *p) noexcept:
-    return (<uint64_t>load32(p) << 32) | load32(p + 4)
-
-
-cdef inline double load_double(const uint8_t *p) noexcept:
-    cdef uint64_t bits = load64(p)
-    cdef double value
-    memcpy(&value, &bits, 8)
-    return value
 
 
 cdef inline void untrack(object value) noexcept:
@@ -424,40 +403,15 @@ cdef class Packer:
         return self.write_number(number)
 
     cdef int write_number(self, long long value) except -1:
-        cdef uint8_t *p
         if self.capacity - self.pos < 9:
             self.grow(9)
-        p = self.buf + self.pos
-        if -16 <= value < 128:
-            p[0] = <uint8_t>value
-            self.pos += 1
-        elif -0x8000 <= value < 0x8000:
-            if -0x80 <= value < -16:
-                p[0] = 0xC8
-                p[1] = <uint8_t>value
-                self.pos += 2
-            else:
-                p[0] = 0xC9
-                store16(p + 1, <uint32_t>value)
-                self.pos += 3
-        elif -0x80000000LL <= value < 0x80000000LL:
-            p[0] = 0xCA
-            store32(p + 1, <uint32_t>value)
-            self.pos += 5
-        else:
-            p[0] = 0xCB
-            store64(p + 1, <uint64_t>value)
-            self.pos += 9
+        self.pos = write_integer(value, self.buf + self.pos) - self.buf
         return 0
 
     cdef int write_double(self, double value) except -1:
-        cdef uint64_t bits
         if self.capacity - self.pos < 9:
             self.grow(9)
-        memcpy(&bits, &value, 8)
-        self.buf[self.pos] = 0xC1
-        store64(self.buf + self.pos + 1, bits)
-        self.pos += 9
+        self.pos = write_float(value, self.buf + self.pos) - self.buf
         return 0
 
     cdef int write_str(self, object value) except -1:
@@ -485,7 +439,7 @@ cdef class Packer:
             p += 2
         elif size < 0x10000:
             p[0] = 0xD1
-            store16(p + 1, <uint32_t>size)
+            store16(p + 1, <uint16_t>size)
             p += 3
         else:
             p[0] = 0xD2
@@ -504,6 +458,13 @@ cdef class Packer:
         self.pos += size
         return 0
 
+    cdef inline int write_count(self, Py_ssize_t size, int tiny, int first, str what) except -1:
+        if size >= 16 or self.capacity == self.pos:
+            return self.write_size(size, tiny, first, what)
+        self.buf[self.pos] = <uint8_t>(tiny | size)
+        self.pos += 1
+        return 0
+
     cdef int write_size(self, Py_ssize_t size, int tiny, int first, str what) except -1:
         cdef uint8_t *p
         if size > _wire.MAX_SIZE:
@@ -520,7 +481,7 @@ cdef class Packer:
             self.pos += 2
         elif size < 0x10000:
             p[0] = <uint8_t>(first + 1)
-            store16(p + 1, <uint32_t>size)
+            store16(p + 1, <uint16_t>size)
             self.pos += 3
         else:
             p[0] = <uint8_t>(first + 2)
@@ -529,17 +490,41 @@ cdef class Packer:
         return 0
 
     cdef int write_list(self, list value, Py_ssize_t depth) except -1:
-        cdef Py_ssize_t size = len(value), index = 0
+        cdef Py_ssize_t size = len(value), index = 0, there
+        cdef PyObject **items
+        cdef uint8_t *p
+        cdef uint8_t *limit
+        cdef uint8_t *behind
         cdef Frame frame
         if depth >= self.max_depth:
             self.refuse(errors.too_deep_to_pack(self.max_depth))
-        self.write_size(size, 0x90, 0xD4, "a list")
+        self.write_count(size, 0x90, 0xD4, "a list")
         frame.outer = self.frame
         frame.key = NULL
         self.frame = &frame
         # The length is read anew each turn: packing an item may run code that changes the list. Never further
         # than announced, since that code may lengthen it for ever.
         while index < size and index < len(value):
+            if BOLT_ALONE:
+                p = self.buf + self.pos
+                limit = self.buf + self.capacity
+                items = bolt_list_items(<PyObject *>value)
+                there = len(value) if len(value) < size else size
+                while index < there:
+                    # A list of numbers is mostly one of floats.
+                    while index < there and limit - p >= 9 and is_float(items[index]):
+                        p = write_float(float_value(items[index]), p)
+                        index += 1
+                    if index == there:
+                        break
+                    behind = write_atom(items[index], p, limit)
+                    if behind == NULL:
+                        break
+                    p = behind
+                    index += 1
+                self.pos = p - self.buf
+                if index == there:
+                    break
             frame.index = index
             self.write(value[index], depth + 1)
             index += 1
@@ -550,16 +535,30 @@ cdef class Packer:
 
     cdef int write_tuple(self, tuple value, Py_ssize_t depth) except -1:
         cdef Py_ssize_t size = len(value), index
+        cdef PyObject **items = bolt_tuple_items(<PyObject *>value)
+        cdef uint8_t *p
+        cdef uint8_t *limit
+        cdef uint8_t *behind
         cdef Frame frame
         if depth >= self.max_depth:
             self.refuse(errors.too_deep_to_pack(self.max_depth))
-        self.write_size(size, 0x90, 0xD4, "a list")
+        self.write_count(size, 0x90, 0xD4, "a list")
         frame.outer = self.frame
         frame.key = NULL
         self.frame = &frame
+        p = self.buf + self.pos
+        limit = self.buf + self.capacity
         for index in range(size):
+            behind = write_atom(items[index], p, limit)
+            if behind != NULL:
+                p = behind
+                continue
+            self.pos = p - self.buf
             frame.index = index
             self.write(value[index], depth + 1)
+            p = self.buf + self.pos
+            limit = self.buf + self.capacity
+        self.pos = p - self.buf
         self.frame = frame.outer
         return 0
 
@@ -567,17 +566,30 @@ cdef class Packer:
         cdef Py_ssize_t size = PyDict_Size(value), written = 0, state = 0
         cdef PyObject *key_pointer
         cdef PyObject *item_pointer
+        cdef uint8_t *p
+        cdef uint8_t *limit
+        cdef uint8_t *behind
         cdef Frame frame
         cdef object key, item
         if depth >= self.max_depth:
             self.refuse(errors.too_deep_to_pack(self.max_depth))
-        self.write_size(size, 0xA0, 0xD8, "a map")
+        self.write_count(size, 0xA0, 0xD8, "a map")
         frame.outer = self.frame
         frame.index = 0
         while PyDict_Next(value, &state, &key_pointer, &item_pointer):
             # As many keys may come and go, for ever.
             if written == size:
                 self.refuse(errors.CHANGED)
+            if BOLT_ALONE and PyUnicode_CheckExact(<object>key_pointer):
+                p = self.buf + self.pos
+                limit = self.buf + self.capacity
+                behind = write_ascii(key_pointer, p, limit)
+                if behind != NULL:
+                    behind = write_atom(item_pointer, behind, limit)
+                    if behind != NULL:
+                        self.pos = behind - self.buf
+                        written += 1
+                        continue
             # Owned from here on: packing an item may run code that changes the dict.
             key = <object>key_pointer
             item = <object>item_pointer
@@ -634,26 +646,26 @@ cdef class Packer:
         if not self.graph:
             self.refuse(errors.GRAPH)
         self.write_head(4 if self.element_ids else 3, _wire.TAG_NODE)
-        self.write_id(value._id, depth)
-        self.write(value._labels, depth)
-        self.write(value._properties, depth)
+        self.write_id(bolt_peek(value, NODE_ID, "_id"), depth)
+        self.write(bolt_peek(value, NODE_LABELS, "_labels"), depth)
+        self.write(bolt_peek(value, NODE_PROPERTIES, "_properties"), depth)
         if self.element_ids:
-            self.write(value._element_id, depth)
+            self.write(bolt_peek(value, NODE_ELEMENT_ID, "_element_id"), depth)
         return 0
 
     cdef int write_relationship(self, object value, Py_ssize_t depth) except -1:
         if not self.graph:
             self.refuse(errors.GRAPH)
         self.write_head(8 if self.element_ids else 5, _wire.TAG_RELATIONSHIP)
-        self.write_id(value._id, depth)
-        self.write_id(value._start_id, depth)
-        self.write_id(value._end_id, depth)
-        self.write(value._type, depth)
-        self.write(value._properties, depth)
+        self.write_id(bolt_peek(value, REL_ID, "_id"), depth)
+        self.write_id(bolt_peek(value, REL_START_ID, "_start_id"), depth)
+        self.write_id(bolt_peek(value, REL_END_ID, "_end_id"), depth)
+        self.write(bolt_peek(value, REL_TYPE, "_type"), depth)
+        self.write(bolt_peek(value, REL_PROPERTIES, "_properties"), depth)
         if self.element_ids:
-            self.write(value._element_id, depth)
-            self.write(value._start_element_id, depth)
-            self.write(value._end_element_id, depth)
+            self.write(bolt_peek(value, REL_ELEMENT_ID, "_element_id"), depth)
+            self.write(bolt_peek(value, REL_START_ELEMENT_ID, "_start_element_id"), depth)
+            self.write(bolt_peek(value, REL_END_ELEMENT_ID, "_end_element_id"), depth)
         return 0
 
     cdef int write_unbound(self, object value, Py_ssize_t depth) except -1:
@@ -848,91 +860,43 @@ cdef class Unpacker:
         return 0
 
     cdef PyObject *read(self, Py_ssize_t depth) except NULL:
+        cdef PyObject *value = read_atom(&self.p, self.end)
+        return value if value != NULL else self.read_other(depth)
+
+    cdef PyObject *read_other(self, Py_ssize_t depth) except NULL:
+        """Read what is not an atom, or say what is wrong with it."""
         cdef const uint8_t *p = self.p
         cdef uint8_t marker
-        cdef Py_ssize_t size
+        cdef Py_ssize_t left = self.end - p - 1, size
         cdef PyObject *value
-        if p >= self.end:
+        if left < 0:
             raise errors.nothing_left(p - self.base)
         marker = p[0]
-        if marker < 0x80:
+        if 0x80 <= marker < 0x90:
             self.p = p + 1
-            return new_long(marker)
-        if marker < 0x90:
-            size = marker & 0x0F
-            if size > self.end - p - 1:
-                raise errors.truncated("a string", size, self.end - p - 1, p - self.base)
-            self.p = p + 1 + size
-            value = new_str(<const char *>p + 1, size, NULL)
-            return value if value != NULL else self.refuse_string(p + 1, size, p)
-        if marker < 0xA0:
+            return self.string_of(marker & 0x0F, p)
+        if 0xD0 <= marker <= 0xD2:
+            size = self.size_of(marker - 0xD0, "a string", p)
+            return self.string_of(size, p)
+        if 0x90 <= marker < 0xA0:
             self.p = p + 1
             return self.read_list(marker & 0x0F, depth, p)
-        if marker < 0xB0:
+        if 0xD4 <= marker <= 0xD6:
+            size = self.size_of(marker - 0xD4, "a list", p)
+            return self.read_list(size, depth, p)
+        if 0xA0 <= marker < 0xB0:
             self.p = p + 1
             value = self.read_map(marker & 0x0F, depth, p)
             self.tracked = True
             return value
-        if marker < 0xC0:
-            self.p = p + 1
-            return self.read_structure(marker & 0x0F, depth, p)
-        if marker >= 0xF0:
-            self.p = p + 1
-            return new_long(<long long>marker - 0x100)
-        return self.read_wide(marker, depth)
-
-    cdef PyObject *read_wide(self, uint8_t marker, Py_ssize_t depth) except NULL:
-        cdef const uint8_t *p = self.p
-        cdef Py_ssize_t left = self.end - p - 1, size
-        cdef PyObject *value
-        if marker == 0xC9:
-            if left < 2:
-                raise errors.truncated("an integer", 2, left, p - self.base)
-            self.p = p + 3
-            return new_long(<signed short>load16(p + 1))
-        if marker == 0xC1:
-            if left < 8:
-                raise errors.truncated("a float", 8, left, p - self.base)
-            self.p = p + 9
-            return new_float(load_double(p + 1))
-        if marker == 0xCA:
-            if left < 4:
-                raise errors.truncated("an integer", 4, left, p - self.base)
-            self.p = p + 5
-            return new_long(<int>load32(p + 1))
-        if marker == 0xC0:
-            self.p = p + 1
-            incref(Py_None)
-            return Py_None
-        if marker == 0xC3:
-            self.p = p + 1
-            incref(Py_True)
-            return Py_True
-        if marker == 0xC2:
-            self.p = p + 1
-            incref(Py_False)
-            return Py_False
-        if marker == 0xD0 or marker == 0xD1 or marker == 0xD2:
-            size = self.size_of(marker - 0xD0, "a string", p)
-            return self.string_of(size, p)
-        if marker == 0xCB:
-            if left < 8:
-                raise errors.truncated("an integer", 8, left, p - self.base)
-            self.p = p + 9
-            return new_long(<long long>load64(p + 1))
-        if marker == 0xC8:
-            if left < 1:
-                raise errors.truncated("an integer", 1, left, p - self.base)
-            self.p = p + 2
-            return new_long(<signed char>p[1])
-        if 0xD4 <= marker <= 0xD6:
-            size = self.size_of(marker - 0xD4, "a list", p)
-            return self.read_list(size, depth, p)
         if 0xD8 <= marker <= 0xDA:
             size = self.size_of(marker - 0xD8, "a map", p)
             value = self.read_map(size, depth, p)
             self.tracked = True
             return value
+        if 0xB0 <= marker < 0xC0:
+            self.p = p + 1
+            return self.read_structure(marker & 0x0F, depth, p)
         if 0xCC <= marker <= 0xCE:
             size = self.size_of(marker - 0xCC, "a byte array", p)
             if size > self.end - self.p:
@@ -948,6 +912,13 @@ cdef class Unpacker:
             untrack(result)
             incref(<PyObject *>result)
             return <PyObject *>result
+        if marker == 0xC1 and left < 8:
+            raise errors.truncated("a float", 8, left, p - self.base)
+        if 0xC8 <= marker <= 0xCB and left < 1 << (marker - 0xC8):
+            raise errors.truncated("an integer", 1 << (marker - 0xC8), left, p - self.base)
+        if marker < 0x80 or marker >= 0xF0 or 0xC0 <= marker <= 0xC3 or 0xC8 <= marker <= 0xCB:
+            # Whole and well: there was no memory for it.
+            raise MemoryError()
         raise errors.reserved_marker(marker, p - self.base)
 
     cdef PyObject *refuse_string(self, const uint8_t *data, Py_ssize_t size, const uint8_t *at) except NULL:
@@ -1000,7 +971,7 @@ cdef class Unpacker:
     cdef PyObject *read_row(self) except NULL:
         cdef const uint8_t *at = self.p
         cdef uint8_t marker
-        cdef Py_ssize_t count, index
+        cdef Py_ssize_t count
         cdef tuple row
         if at >= self.end:
             raise errors.nothing_left(at - self.base)
@@ -1015,22 +986,33 @@ cdef class Unpacker:
         self.enter("a list", count, 1, 0, at)
         self.tracked = False
         row = PyTuple_New(count)
-        for index in range(count):
-            self.owed -= 1
-            set_tuple_item(row, index, self.read(1))
+        self.read_items(bolt_tuple_items(<PyObject *>row), count, 1)
         if not self.tracked:
             untrack(row)
         incref(<PyObject *>row)
         return <PyObject *>row
 
-    cdef PyObject *read_list(self, Py_ssize_t count, Py_ssize_t depth, const uint8_t *at) except NULL:
-        cdef list items
+    cdef int read_items(self, PyObject **items, Py_ssize_t count, Py_ssize_t depth) except -1:
+        cdef const uint8_t *p = self.p
+        cdef const uint8_t *end = self.end
+        cdef PyObject *value
         cdef Py_ssize_t index
-        self.enter("a list", count, 1, depth, at)
-        items = PyList_New(count)
         for index in range(count):
             self.owed -= 1
-            set_list_item(items, index, self.read(depth + 1))
+            value = read_atom(&p, end)
+            if value == NULL:
+                self.p = p
+                value = self.read_other(depth)
+                p = self.p
+            items[index] = value
+        self.p = p
+        return 0
+
+    cdef PyObject *read_list(self, Py_ssize_t count, Py_ssize_t depth, const uint8_t *at) except NULL:
+        cdef list items
+        self.enter("a list", count, 1, depth, at)
+        items = PyList_New(count)
+        self.read_items(bolt_list_items(<PyObject *>items), count, depth + 1)
         self.tracked = True
         incref(<PyObject *>items)
         return <PyObject *>items
@@ -1062,8 +1044,7 @@ cdef class Unpacker:
         cdef const uint8_t *at = self.p
         cdef const uint8_t *data
         cdef uint8_t marker
-        cdef Py_ssize_t size, i
-        cdef uint32_t hashed
+        cdef Py_ssize_t size
         cdef PyObject *value
         cdef PyObject **slot
         if at >= self.end:
@@ -1083,10 +1064,7 @@ cdef class Unpacker:
             if self.keys == NULL:
                 raise MemoryError()
         data = self.p
-        hashed = 2166136261
-        for i in range(size):
-            hashed = (hashed ^ data[i]) * 16777619
-        slot = self.keys + ((hashed ^ (hashed >> 15)) & (KEY_SLOTS - 1))
+        slot = self.keys + (bolt_hash(data, size) & (KEY_SLOTS - 1))
         value = slot[0]
         if (
             value != NULL

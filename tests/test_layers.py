@@ -30,6 +30,7 @@ FLOORS: list[tuple[str, int]] = [
     ("_dialect", 1),
     ("_codec_errors", 1),
     ("_wire", 2),
+    ("_atoms", 2),
     ("_packstream", 2),
     ("_packstream_py", 2),
     ("_chunking", 2),
