@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import importlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -22,14 +21,15 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import canned
+import machine
 import report
 import workloads
 from report import Results
 
 FOLDER = Path(__file__).resolve().parent
-PACKAGES = ("asyncbolt", "neo4j", "neo4j-rust-ext", "msgspec", "ormsgpack")
 NOT_APPLICABLE = 3  # the exit code of another language's program
 Measured = dict[str, list[float]]
 
@@ -89,33 +89,15 @@ def turns(columns: Sequence[str], number: int) -> Iterator[str]:
         yield columns[(i + number) % len(columns)]
 
 
-def version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-
-
-def facts(rounds: int) -> dict[str, str | int | None]:
+def facts(rounds: int) -> dict[str, Any]:
     """What the figures mean nothing without."""
     import asyncbolt
 
-    found: dict[str, str | int | None] = {package: version(package) for package in PACKAGES}
-    found["asyncbolt"] = asyncbolt.__version__
     return {
-        **found,
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        **machine.facts(),
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": processor(),
-        "cores": os.cpu_count(),
+        "asyncbolt": asyncbolt.__version__,
+        **{package: machine.version(package) for package in ("msgspec", "ormsgpack")},
         "rounds": rounds,
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
     }

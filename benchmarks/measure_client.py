@@ -42,7 +42,7 @@ def plain(row: Any) -> Row:
 
 
 async def rate(column: str, port: int, name: str, count: int, seconds: float) -> Rate:
-    """Units a second of whole runs until the time is over, and the share of it for which this process worked."""
+    """Units a second of whole runs until the time is over, and the share of it that this process worked."""
     measure = _asyncbolt if column in (workloads.C, workloads.PYTHON) else _official
     watch = Stopwatch()
     runs = 0

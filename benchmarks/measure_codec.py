@@ -80,7 +80,7 @@ def _official(direction: str, shape: str, rows: list[Any]) -> Timed | None:
     from neo4j._codec.hydration.bolt.v2 import HydrationHandler
     from neo4j._codec.packstream.v1 import Packer, Unpacker
 
-    scope = HydrationHandler().new_hydration_scope()
+    handler = HydrationHandler()
     people = shape == "people"
     expected = [Message.RUN, *parameters(rows)] if people else rows
 
@@ -89,7 +89,7 @@ def _official(direction: str, shape: str, rows: list[Any]) -> Timed | None:
             return None
         tag = bytes((Message.RUN if people else Message.RECORD,))
         messages = [parameters(rows)] if people else [(row,) for row in rows]
-        hooks = scope.dehydration_hooks
+        hooks = handler.new_hydration_scope().dehydration_hooks
 
         def encode() -> bytearray:
             # As AsyncBolt._append does it: pack into a buffer, then copy that in chunks.
@@ -103,11 +103,12 @@ def _official(direction: str, shape: str, rows: list[Any]) -> Timed | None:
 
     keys = ("rows",) if people else shapes.fields(shape)
     payloads = unframed(framed(shape, rows))
-    hydration = scope.hydration_hooks
 
     def decode() -> list[Any]:
         # As AsyncInbox.pop and AsyncResult do it, once a message is in the buffer.
         got: list[Any] = []
+        # A result has a scope of its own: it remembers the nodes that it has seen.
+        hydration = handler.new_hydration_scope().hydration_hooks
         buffer = Unpacker.new_unpackable_buffer()
         unpacker = Unpacker(buffer)
         for payload in payloads:
