@@ -176,7 +176,10 @@ class Job:
         raise NotImplementedError
 
     def full(self) -> bool:
-        """Return whether so many rows wait for their reader that more should not come yet."""
+        """Return whether so many rows wait for their reader that more should not come yet.
+
+        Whoever makes it less than full tells :meth:`Lane.drained`.
+        """
         return False
 
     # What the lane tells it: each at most once per received run of rows, never per record.
@@ -382,6 +385,7 @@ class Lane:
     __slots__ = (
         "_acknowledge",
         "_again",
+        "_asking",
         "_bytes",
         "_failure",
         "_flight",
@@ -427,6 +431,7 @@ class Lane:
         self._wanted = 0  # of those, the ones that were not cancelled
         self._bytes = 0  # of the requests in flight
         self._open: dict[Statement, None] = {}  # streams that have more, with no PULL outstanding
+        self._asking: dict[Statement, None] = {}  # those of them whose reader is not known to be slow
         self._stream: Statement | None = None  # outside a transaction, the stream nothing may stand behind
         self._lease: Lease | None = None
         self._reset: Request | None = None  # the RESET (or ACK_FAILURE) outstanding
@@ -551,6 +556,12 @@ class Lane:
                 self._wanted -= 1
             if isinstance(job, Statement) and job.pull is not None:
                 self.connection.abandon(job.pull)
+        self.drained(job)
+
+    def drained(self, job: Job) -> None:
+        """The reader of *job* has caught up: it is not full any more."""
+        if isinstance(job, Statement) and job in self._open:
+            self._asking[job] = None
 
     def close(self) -> None:
         """Take no more jobs. Those that are queued or written are answered first; see :attr:`idle`."""
@@ -585,6 +596,7 @@ class Lane:
         for container in (
             self._flight,
             self._open,
+            self._asking,
             self._again,
             self._resetters,
             self._interrupts,
@@ -752,7 +764,8 @@ class Lane:
             return
         waiting = self._waiting()
         commit = lease is not None and waiting and lease.queue[0].kind == "commit"
-        for job in tuple(self._open):
+        # A transaction may have very many of which most wait for their readers: these are not looked at.
+        for job in tuple(self._open if lease is None or commit else self._asking):
             connection = self.connection
             if connection.room <= 1:
                 return
@@ -771,10 +784,12 @@ class Lane:
             elif lease is not None and self.closing:
                 continue
             elif job.full():
+                self._asking.pop(job, None)
                 continue
             else:
                 pull = connection.send_pull(job.fetch_size, job.qid)
             del self._open[job]
+            self._asking.pop(job, None)
             if job is self._stream and job.fetch_size == -1:
                 self._stream = None
             pull.context = job
@@ -846,6 +861,7 @@ class Lane:
             stream.stage = DONE
             self._fail(stream, self._interrupted_error(stream))
         self._open.clear()
+        self._asking.clear()
         self._stream = None
 
     def _interrupted_error(self, job: Job) -> BaseException:
@@ -911,7 +927,7 @@ class Lane:
 
     def _more(self, job: Statement) -> None:
         if self._reset is None:
-            self._open[job] = None
+            self._open[job] = self._asking[job] = None
             return
         # The RESET stands behind the PULL that this answers: the stream is gone.
         job.stage = DONE

@@ -598,8 +598,9 @@ class ClientSession:
         seconds = self._opener.reset_timeout
         self._break(ServiceUnavailable(f"the server did not answer RESET within {seconds:g} s"))
 
-    def _drained(self) -> None:
-        """A slow reader has caught up."""
+    def _drained(self, job: Job) -> None:
+        """The slow reader of *job* has caught up."""
+        self._lane.drained(job)
         if self._paused or self._lane.stream_waits:
             self._schedule()
 

@@ -292,7 +292,7 @@ class BatchStream(_Stream):
                 rows = job.pieces.popleft()
                 job.buffered -= len(rows)
                 if full and not job.full():
-                    self._session._drained()
+                    self._session._drained(job)
                 return rows
             if job.error is not None:
                 self._ended = job.error
@@ -390,7 +390,7 @@ class RunStream(_Stream):
                 rows = job.pieces.popleft()
                 job.buffered -= len(rows)
                 if full and not job.full():
-                    self._session._drained()
+                    self._session._drained(job)
                 self._metadata = job.metadata
                 self._rows = iter(rows)
                 return ClientResponse(list(next(self._rows)), self._metadata, False)

@@ -190,7 +190,8 @@ class ClientConnection:
         self._writer: MessageWriter | None = None
         self._sent = 0
         self._epoch = 0
-        self._open: list[_Stream] = []
+        self._open: dict[_Stream, None] = {}  # oldest first
+        self._named: dict[int, _Stream] = {}  # those of them whose qid is known
         self._latest: _Stream | None = None
         # The server is FAILED or INTERRUPTED: seen from its answers, not predicted.
         self._failed = False
@@ -594,7 +595,7 @@ class ClientConnection:
                 raise self._refusal(message, f"has no n and no qid in Bolt {version} (state {self.state})")
         elif not isinstance(n, int) or (n != _ALL and n < 1):
             raise self._refusal(message, f"needs n to be -1 or at least 1, not {n!r} (state {self.state})")
-        stream = self._latest if qid == _LATEST else next((one for one in self._open if one.qid == qid), None)
+        stream = self._latest if qid == _LATEST else self._named.get(qid)
         if stream is None or stream not in self._open:
             which = "the latest RUN" if qid == _LATEST else f"qid {qid}"
             raise self._refusal(message, f"finds no open stream of {which} (state {self.state})")
@@ -649,7 +650,7 @@ class ClientConnection:
             self.state = rule.success
         elif message is Message.RUN:
             request._stream = self._latest = _Stream()
-            self._open.append(self._latest)
+            self._open[self._latest] = None
             self.state = rule.success
         elif message is Message.PULL or message is Message.DISCARD:
             stream = self._stream(message, n, qid)
@@ -669,11 +670,14 @@ class ClientConnection:
         return request
 
     def _end(self, stream: _Stream, rule: Rule) -> None:
-        self._open.remove(stream)
+        del self._open[stream]
+        if stream.qid is not None and self._named.get(stream.qid) is stream:
+            del self._named[stream.qid]
         self.state = rule.others if self._open and rule.others is not None else rule.success
 
     def _forget_streams(self) -> None:
         self._open.clear()
+        self._named.clear()
         self._latest = None
 
     # Receiving
@@ -760,6 +764,8 @@ class ClientConnection:
         if stream is not None and current:
             if message is Message.RUN:
                 stream.qid = metadata.get("qid")
+                if stream.qid is not None and stream in self._open:
+                    self._named.setdefault(stream.qid, stream)
             elif request._n != _ALL:
                 stream.asked = False
                 if not more:

@@ -528,6 +528,7 @@ class World:
                     yield  # a slow reader
                 taken = stream.waiting[: rng.randint(1, 4)]
                 del stream.waiting[: len(taken)]
+                self.lane.drained(stream)
                 stream.rows += taken
                 if rng.random() < 0.15 and script.number % 3 == 0 and script.fails != "endless":
                     # The most natural loop: something is asked for while a result is read.

@@ -7,6 +7,7 @@ statement does is in its text:
     CREATE x           no rows; "x" is in ``created`` when the statement's transaction is committed
     FAIL [text]        FAILURE at RUN
     ROWS 10 FAIL       10 rows, then FAILURE
+    TEXTS 25           25 rows of one text of 5,000 characters
     HANG               no answer until a RESET
     ENDLESS            rows without end
     ECHO               one row: $value
@@ -179,14 +180,16 @@ class Peer(asyncio.Protocol):
             rows: Iterator[list[tuple[Any, ...]]] = iter([[(parameters["value"],)]])
         elif words[0] == "ENDLESS":
             rows = iter(lambda: [(1,)] * PIECE, None)
-        elif words[0] == "ROWS":
+        elif words[0] in ("ROWS", "TEXTS"):
             total = int(words[1])
             last = total if request.n == -1 else min(total, sent + request.n)
             if discard:
                 sent = last
+            texts = words[0] == "TEXTS"
+            piece = 20 if texts else PIECE
             rows = (
-                [(number,) for number in range(start, min(start + PIECE, last))]
-                for start in range(sent, last, PIECE)
+                [(str(n).zfill(5000) if texts else n,) for n in range(start, min(start + piece, last))]
+                for start in range(sent, last, piece)
             )
             stream[2] = last
         else:
@@ -212,7 +215,7 @@ class Peer(asyncio.Protocol):
         if words[-1] == "FAIL":
             self.bolt.send_failure(ClientError("scripted", code="Neo.ClientError.Statement.ArithmeticError"))
             return
-        if words[0] == "ROWS" and sent < int(words[1]):
+        if words[0] in ("ROWS", "TEXTS") and sent < int(words[1]):
             self.bolt.send_success({"has_more": True})
             return
         del self.streams[request.qid]
