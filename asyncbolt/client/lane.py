@@ -458,6 +458,11 @@ class Lane:
         )
 
     @property
+    def quiet(self) -> bool:
+        """Whether nothing is on its way to the server or back, so that nothing could travel together."""
+        return not (self._flight or self._open or self._reset is not None)
+
+    @property
     def pending(self) -> int:
         """How many jobs are queued or unanswered."""
         count = len(self._queue) + len(self._flight) + len(self._again) + len(self._open)

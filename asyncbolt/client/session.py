@@ -530,9 +530,7 @@ class ClientSession:
 
     def _submit(self, job: Job) -> None:
         self._lane.submit(job)
-        if not self._flush_due:
-            self._flush_due = True
-            self._loop.call_soon(self._flush)
+        self._schedule()
 
     def _schedule(self) -> None:
         """Write what may be written, in the next turn of the loop."""
@@ -616,9 +614,12 @@ class ClientSession:
 
     def events_received(self, events: list[ClientEvent]) -> None:
         """Called by the protocol: the connection has news."""
-        self._lane.receive(events)
-        if self._lane.error is not None:
-            self._lost(self._lane.error)
+        lane = self._lane
+        lane.receive(events)
+        if lane.error is not None:
+            self._lost(lane.error)
+        if lane.idle and self._timed_reset is None and not self._paused and self._idle_waiter is None:
+            return  # nothing to write, and nothing to see to
         self._flush()
 
     def writing_paused(self, paused: bool) -> None:
@@ -636,10 +637,15 @@ class ClientSession:
     async def _call(self, job: Job, timeout: float | None) -> Any:
         """Submit *job* and wait for its result."""
         future = job.waiter = self._loop.create_future()
-        self._lane.submit(job)
+        lane = self._lane
+        quiet = lane.quiet
+        lane.submit(job)
         if not self._flush_due:
-            self._flush_due = True
-            self._loop.call_soon(self._flush)
+            if quiet:
+                # Nothing is under way that this could travel with: a turn of the loop is saved.
+                self._flush()
+            else:
+                self._schedule()
         if timeout is None:
             try:
                 return await future

@@ -188,6 +188,7 @@ class ClientConnection:
         self._table: Table = {}
         self._reader: MessageReader | None = None
         self._writer: MessageWriter | None = None
+        self._asks: dict[Message, bytes] = {}  # PULL and DISCARD of everything, packed
         self._sent = 0
         self._epoch = 0
         self._open: dict[_Stream, None] = {}  # oldest first
@@ -609,10 +610,17 @@ class ClientConnection:
 
     def _ask(self, message: Message, n: int, qid: int) -> Request:
         rule = self._check(message, n, qid)
+        if n == _ALL and qid == _LATEST:
+            data = self._asks.get(message)
+            if data is not None:
+                return self._enqueue(message, rule, data, n, qid)
         fields: tuple[Any, ...] = ()
         if self.has("streams"):
             fields = ({"n": n},) if qid == _LATEST else ({"n": n, "qid": qid},)
-        return self._send(message, rule, fields, n, qid)
+        request = self._send(message, rule, fields, n, qid)
+        if n == _ALL and qid == _LATEST:
+            self._asks[message] = request.data
+        return request
 
     def _pack(self, message: Message, fields: tuple[Any, ...]) -> bytes:
         writer = self._writer

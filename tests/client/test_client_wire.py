@@ -120,13 +120,44 @@ async def test_every_version(version):
 
 
 @aiotest(loops=LOOPS)
-async def test_what_is_gathered_goes_out_in_one_write():
+async def test_what_is_gathered_goes_out_in_one_write_behind_the_first():
+    """The first finds the connection quiet and goes at once; the rest of the loop's turn travels together."""
     async with WireServer() as server, client(server) as session:
-        before = len(server.peer.reads)
+        transport, writes = session._protocol.transport, []
+        session._protocol.transport = Writes(transport, writes)
         results = await asyncio.gather(*(session.fetch(f"ROWS {n}") for n in range(50)))
+        session._protocol.transport = transport
         assert [len(rows) for rows in results] == list(range(50))
-        assert len(server.peer.reads) - before == 1
+        assert [data.count(b"ROWS") for data in writes] == [1, 49]
         assert server.messages == ["RUN", "PULL"] * 50
+
+
+@aiotest(loops=LOOPS)
+async def test_what_follows_an_answer_goes_out_at_once():
+    """Asked for one by one, a statement is written before its caller gives way to the loop."""
+    async with WireServer() as server, client(server) as session:
+        for n in range(3):
+            asked = session.fetch(f"ROWS {n}")
+            asked.send(None)
+            assert not session._protocol._connection.data_to_send()
+            assert [request.message.name for request in session._connection.outstanding] == ["RUN", "PULL"]
+            asked.close()
+            await session.ping()
+
+
+class Writes:
+    """A transport that notes what is written."""
+
+    def __init__(self, transport: asyncio.Transport, writes: list[bytes]) -> None:
+        self.transport = transport
+        self.writes = writes
+
+    def __getattr__(self, name: str):
+        return getattr(self.transport, name)
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+        self.transport.write(data)
 
 
 @aiotest(loops=LOOPS)
@@ -390,14 +421,18 @@ async def test_b_is_cancelled_between_a_and_c():
 @aiotest
 async def test_cancelled_before_it_is_written_is_never_written():
     async with WireServer() as server, client(server) as session:
-        task = asyncio.create_task(session.execute("CREATE a"))
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        async with session.transaction() as transaction:
+            await transaction.fetch("ROWS 1")
+            # The transaction has the connection: this waits unwritten.
+            task = asyncio.create_task(session.execute("CREATE a"))
+            await asyncio.sleep(0)
+            assert session._lane.pending == 1
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
         await settled(session)
         assert server.created == []
-        assert server.messages == ["RESET"]
+        assert server.messages == ["BEGIN", "RUN", "PULL", "COMMIT", "RESET"]
 
 
 @aiotest(loops=LOOPS)
