@@ -46,6 +46,15 @@ cdef extern from *:
     #define bolt_tuple_items(value) (((PyTupleObject *)(value))->ob_item)
     #define bolt_list_items(value) (((PyListObject *)(value))->ob_item)
 
+    /* PyFloat_FromDouble without its list of freed floats, which is empty when many are made and kept. */
+    static inline PyObject *bolt_float(double number) {
+        PyFloatObject *value = (PyFloatObject *)PyObject_Malloc(sizeof(PyFloatObject));
+        if (value == NULL) return NULL;
+        (void)PyObject_Init((PyObject *)value, &PyFloat_Type);
+        value->ob_fval = number;
+        return (PyObject *)value;
+    }
+
     /* Whether an int is of one digit, and which. */
     static inline int bolt_small_long(PyObject *value, int64_t *number) {
     #if PY_VERSION_HEX >= 0x030C0000
@@ -144,6 +153,7 @@ cdef extern from *:
     uint32_t load32(const uint8_t *)
     uint64_t load64(const uint8_t *)
     PyObject *bolt_long(int64_t)
+    PyObject *bolt_float(double)
     PyObject **bolt_tuple_items(PyObject *)
     PyObject **bolt_list_items(PyObject *)
     bint bolt_small_long(PyObject *, int64_t *)
@@ -152,7 +162,6 @@ cdef extern from *:
     uint32_t bolt_hash(const uint8_t *, Py_ssize_t)
 
 cdef extern from "Python.h":
-    PyObject *new_float "PyFloat_FromDouble" (double)
     bint is_str "PyUnicode_CheckExact" (PyObject *)
     bint is_ascii "PyUnicode_IS_COMPACT_ASCII" (PyObject *)
     Py_ssize_t str_length "PyUnicode_GET_LENGTH" (PyObject *)
@@ -196,10 +205,8 @@ cdef inline PyObject *read_atom(const uint8_t **at, const uint8_t *end) noexcept
             return NULL
         bits = load64(p + 1)
         memcpy(&number, &bits, 8)
-        value = new_float(number)
-        if value == NULL:
-            PyErr_Clear()
-        else:
+        value = bolt_float(number)
+        if value != NULL:
             at[0] = p + 9
         return value
     if marker == 0xC9:
