@@ -35,6 +35,11 @@ def peak(pid: int | str = "self") -> int:
     return _status("VmHWM:", pid)
 
 
+def processor(pid: int | str) -> float:
+    """Seconds that the main thread of a process has computed."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
 def forget_peak() -> None:
     """From now on :func:`peak` counts anew."""
     Path("/proc/self/clear_refs").write_text("5")

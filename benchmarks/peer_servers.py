@@ -8,7 +8,7 @@ no rows, but for these:
 
     RECEIVED          one row: bytes and messages received since the connection was made
     SLOW <seconds>    from now on this long passes before each read of at most 64 KiB
-    COLUMNS <c> <n>   n rows of c small integers
+    COLUMNS <c> <n>   n rows of c integers
     DISTINCT <s> <n>  n rows of a shape of :mod:`shapes`, all different; a PULL is for all or whole thousands
     BYTES <n>         one row: a value of n bytes
 
@@ -51,8 +51,8 @@ _write = MessageWriter((5, 4), graph=True)
 
 @functools.cache
 def block(columns: int, count: int) -> bytes:
-    """Rows of small integers."""
-    return _write.records([tuple(range(columns))] * count)
+    """Rows of integers, all of the same size."""
+    return _write.records([tuple(range(40_000, 40_000 + columns))] * count)
 
 
 def integers(columns: int, count: int) -> list[bytes]:
