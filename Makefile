@@ -23,11 +23,11 @@ PURE_SKIPS := $(addprefix --ignore=tests/,codec values property/test_differentia
 # Stops when the compiled codec is not what `import asyncbolt` finds.
 CHECK_BUILD := ASYNCBOLT_IMPL=c $(BIN)/python -I -c "import asyncbolt"
 
-.PHONY: help demo test test-c test-pure test-neo4j dist-test bench bench-micro bench-smoke bench-languages bench-servers memory lint docs debug coverage clean
+.PHONY: help demo test test-c test-pure test-neo4j dist-test bench bench-micro bench-smoke bench-languages bench-servers memory growth lint docs debug coverage clean
 
 help:
 	@echo "make demo | test | test-c | test-pure | test-neo4j | dist-test | lint | docs | debug | coverage | clean"
-	@echo "make bench | bench-micro | bench-smoke | bench-languages | bench-servers | memory"
+	@echo "make bench | bench-micro | bench-smoke | bench-languages | bench-servers | memory | growth"
 	@echo "variables: PYTHON=<interpreter for a new $(VENV)>  VENV=<folder>  WORKERS=<processes>  ARGS=<more arguments>"
 
 $(VENV)/.created:
@@ -92,6 +92,10 @@ bench-smoke: $(VENV)/.bench
 # What memory kept rows take, and that it is bounded while much passes through. Minutes; ARGS=--quick is shorter.
 memory: $(VENV)/.dev
 	$(BIN)/python benchmarks/memory.py $(ARGS)
+
+# How the time of a unit changes from one to very many: columns, rows, tasks, connections, sizes, streams. Minutes.
+growth: $(VENV)/.dev
+	$(BIN)/python benchmarks/growth.py $(ARGS)
 
 # Drivers of other languages on the same bytes: those whose toolchains are here (go, cargo, node and npm, mvn and
 # a JDK), built into .cache/languages.
