@@ -4,8 +4,11 @@
 
 Each line is a process of its own, and the median of its rounds: the time of a unit and its ratio to the best
 of the lines with fewer, and the same for the time of the processor. A line says "(bends)" where both are more
-than 1.5: there something grows faster than the work. Needs Linux; the longest lines need some GiB of memory,
-and are left out where that is not there.
+than 1.5: there something grows faster than the work. Where values are made and kept, the same is measured for
+the interpreter itself, which takes new memory and misses caches too: marshal for one value, a list of tuples
+for rows. A line that bends no more than 1.5 times as much as that says "(as memory)".
+
+Needs Linux; the longest lines need some GiB of memory, and are left out where that is not there.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import marshal
 import os
 import statistics
 import subprocess
@@ -164,8 +168,11 @@ async def rows(port: int, way: str, units: int, rounds: int, scale: int) -> Answ
                 raise SystemExit(f"{seen} rows where {units} were asked for")
 
         await session.fetch(WARM)
-        work = batches if way == "batches" else fetch
-        return await timed_async(work, units, rounds)
+        if way == "batches":
+            return await timed_async(batches, units, rounds)
+        answer = await timed_async(fetch, units, rounds)
+        alone = timed(lambda: list(zip(range(40_000, 40_000 + units))), units, rounds)
+        return {**answer, "alone": alone["cpu"]}
 
 
 # --------------------------------------------------------------------------------------------- tasks
@@ -325,8 +332,14 @@ def sizes(way: str, kind: str, units: int, rounds: int, scale: int) -> Answer:
 
     value = make(kind, units)
     writer = MessageWriter()
+    # Nothing of the interpreter's is like text whose characters have to be looked at.
+    yardstick: Answer = {}
+    if kind != "wide string":
+        data = marshal.dumps(value)
+        alone = timed(lambda: marshal.dumps(value) if way == "write" else marshal.loads(data), units, rounds)
+        yardstick = {"alone": alone["cpu"]}
     if way == "write":
-        return timed(lambda: writer.message(0x10, "", {"value": value}, {}), units, rounds)
+        return yardstick | timed(lambda: writer.message(0x10, "", {"value": value}, {}), units, rounds)
     pieces = pieces_of(writer.records([(value,)]))
 
     def read() -> None:
@@ -334,7 +347,7 @@ def sizes(way: str, kind: str, units: int, rounds: int, scale: int) -> Answer:
         if len(kept) != 1 or type(kept[0]) is not list:
             raise SystemExit(f"this was not read: {kept}")
 
-    return timed(read, units, rounds)
+    return yardstick | timed(read, units, rounds)
 
 
 async def carried(port: int, way: str, units: int, rounds: int, scale: int) -> Answer:
@@ -430,6 +443,13 @@ class Report:
         best = min([middle, *(line["middle"] for line in lines)])
         best_computed = min([computed, *(line["middle cpu"] for line in lines)])
         bent = middle > BENDS * best and computed > BENDS * best_computed
+        verdict = "(bends)" if bent else ""
+        if "alone" in answer:
+            alone = statistics.median(answer["alone"])
+            ratio = alone / min([alone, *(line["middle alone"] for line in lines)])
+            answer.update({"middle alone": alone, "text": f"interpreter {moment(alone)} {ratio:.2f}"})
+            if bent and computed / best_computed < BENDS * ratio:
+                bent, verdict = False, "(as memory)"
         line = {
             "units": units,
             "middle": middle,
@@ -443,7 +463,7 @@ class Report:
         print(
             f"    {number(units):>6}   {moment(middle):>8}   {middle / best:5.2f}   cpu {moment(computed):>8}"
             f"   {computed / best_computed:5.2f}"
-            f"  {'(bends)' if bent else '       '}  {answer.get('text', '')}".rstrip(),
+            f"  {verdict:11}  {answer.get('text', '')}".rstrip(),
             flush=True,
         )
 
