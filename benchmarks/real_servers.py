@@ -1,10 +1,10 @@
 """asyncbolt on real databases beside a raw socket: how much of what a server can give comes out decoded.
 
-    python benchmarks/real_servers.py [--server arcadedb|neo4j-5|neo4j-2026] [--rows 100000] [--rounds 5]
-                                      [--only TEXT] [--quick] [--json FILE]
+    python benchmarks/real_servers.py [--server arcadedb|neo4j-5|neo4j-2026] [--rows 50000] [--rounds 15]
+                                      [--only TEXT] [--peers LIST] [--quick] [--json FILE]
 
-Everybody gets the same statements from the same warmed-up server, each in a process of its own, in rounds of
-all of them in turn:
+Everybody gets the same statements from the same warmed-up server, each in a process of its own that lives as
+long as the statement is measured, in rounds of short turns:
 
 * ``raw``: a blocking socket that sends asyncbolt's own bytes, RUN and PULL -1, and reads into one large
   buffer until the final SUCCESS, without a look at the rows. No client can be faster. For the ingest it sends
@@ -12,9 +12,10 @@ all of them in turn:
 * ``fetch``, ``batches``, ``execute_many``: asyncbolt.
 * ``official``: the neo4j driver for asyncio, with its Rust extension where that is installed.
 
-Shown are medians of rows per second with half their spread, the seconds of CPU that client and server take
-for a million rows, and the medians of the rounds' ratios to ``raw`` and to ``official``. The server runs on
-the same machine: what a client burns, a server with many threads may lack.
+Shown are medians of rows per second with half the distance of their quartiles, the best turn, the seconds of
+CPU that peer and server take for a million rows, the medians of the rounds' ratios to ``raw`` and to
+``official``, and the ratio of the best turns. The server runs on the same machine: what a client burns, a
+server with many threads may lack.
 
 The servers are those of the tests: ArcadeDB is a wheel, Neo4j comes from Maven and needs a JDK.
 """
@@ -32,11 +33,13 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "helpers"))
+
+from quiet import wait_for_quiet
 
 import asyncbolt
 from asyncbolt.client.bulk import _DEPTH as DEPTH
@@ -44,6 +47,7 @@ from asyncbolt.protocol import ClientConnection, FailureReceived
 
 TARGET = 0.85  # of the raw socket
 READ = 1 << 22
+PATIENCE = 0.5  # seconds to wait for a quiet moment before each turn
 BATCH = 1000
 SUCCESS, FAILURE = b"\xb1\x70", b"\xb1\x7f"
 LONGEST_SUMMARY = 8192
@@ -56,6 +60,9 @@ STATEMENTS = {
     "nodes": "MATCH (p:Person) RETURN p LIMIT {rows}",
 }
 CREATE = "UNWIND $rows AS row CREATE (p:{label}) SET p = row"
+# What a peer is told, and the figures of its turns.
+Task = dict[str, Any]
+Turns = dict[str, list[list[float]]]
 READERS = ("raw", "fetch", "batches", "official")
 WRITERS = ("raw", "execute_many", "official")
 
@@ -179,7 +186,7 @@ def ends(tail: bytes) -> bool:
     return False
 
 
-# --------------------------------------------------------------------------------------- one measured process
+# ------------------------------------------------------------------------------------- one measured process
 
 
 def cpu_of(pid: int) -> float:
@@ -191,134 +198,147 @@ def cpu_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-class Meter:
-    """Counts rows a second and seconds of CPU between its making and `report`."""
-
-    def __init__(self, server: int) -> None:
-        self.server = server
-        self.server_cpu = cpu_of(server)
-        self.cpu = time.process_time()
-        self.start = time.perf_counter()
-
-    def report(self, rows: int) -> dict[str, float]:
-        elapsed = time.perf_counter() - self.start
-        return {
-            "rate": rows / elapsed,
-            "client": (time.process_time() - self.cpu) / rows * 1e6,
-            "server": (cpu_of(self.server) - self.server_cpu) / rows * 1e6,
-        }
-
-
 def check(seen: int, rows: int) -> None:
     if seen != rows:
         raise SystemExit(f"{seen} rows came out where {rows} were asked for")
 
 
-def read_raw(task: dict[str, Any]) -> dict[str, float]:
+class Clock:
+    """Tells the parent what a turn took: seconds, and seconds of CPU of this process and of the server."""
+
+    def __init__(self, server: int) -> None:
+        self.server = server
+
+    def __enter__(self) -> None:
+        self.server_cpu = cpu_of(self.server)
+        self.cpu = time.process_time()
+        self.start = time.perf_counter()
+
+    def __exit__(self, *exc: object) -> None:
+        elapsed = time.perf_counter() - self.start
+        figures = [elapsed, time.process_time() - self.cpu, cpu_of(self.server) - self.server_cpu]
+        print(json.dumps(figures), flush=True)
+
+
+async def take_turns(pid: int, turn: Callable[[], Awaitable[None]]) -> None:
+    """A turn for each line on standard input."""
+    clock = Clock(pid)
+    # Nothing is to happen on this event loop while others have their turns, so it may as well be blocked.
+    while sys.stdin.readline():
+        with clock:
+            await turn()
+
+
+async def read_raw(task: Task, peer: str) -> None:
     raw = Raw(task["port"], task["auth"])
     data = raw.packed(task["statement"])
-    raw.read(data)
-    meter = Meter(task["pid"])
-    for _ in range(task["repeat"]):
+
+    async def turn() -> None:
         raw.read(data)
-    return meter.report(task["rows"] * task["repeat"])
+
+    await take_turns(task["pid"], turn)
 
 
-async def repeated(task: dict[str, Any], read: Callable[[], Awaitable[int]]) -> dict[str, float]:
-    check(await read(), task["rows"])
-    meter = Meter(task["pid"])
-    for _ in range(task["repeat"]):
-        check(await read(), task["rows"])
-    return meter.report(task["rows"] * task["repeat"])
-
-
-async def read_asyncbolt(task: dict[str, Any], peer: str) -> dict[str, float]:
-    async with asyncbolt.connect(f"bolt://127.0.0.1:{task['port']}", auth=tuple(task["auth"])) as session:
-
-        async def fetch() -> int:
-            return len(await session.fetch(task["statement"]))
-
-        async def batches() -> int:
-            seen = 0
-            async for batch in session.batches(task["statement"]):
-                seen += len(batch)
-            return seen
-
-        return await repeated(task, fetch if peer == "fetch" else batches)
-
-
-async def read_official(task: dict[str, Any]) -> dict[str, float]:
-    import neo4j
-
-    uri = f"bolt://127.0.0.1:{task['port']}"
-    async with neo4j.AsyncGraphDatabase.driver(uri, auth=tuple(task["auth"])) as driver:
-        async with driver.session(fetch_size=task.get("fetch_size", 1000)) as session:
-
-            async def read() -> int:
-                result = await session.run(task["statement"])
-                return len([record async for record in result])
-
-            return await repeated(task, read)
-
-
-def some_people(task: dict[str, Any]) -> list[dict[str, Any]]:
-    return [person(i) for i in range(task["rows"])]
-
-
-def write_raw(task: dict[str, Any]) -> dict[str, float]:
+async def write_raw(task: Task, peer: str) -> None:
     raw = Raw(task["port"], task["auth"])
-    rows = some_people(task)
-    # Packed by a connection that sends nothing, which minds how many requests may be unanswered.
-    batches = [
-        raw.packed(task["statement"], {"rows": rows[at : at + BATCH]}, discard=True)
-        for at in range(0, len(rows), BATCH)
-    ]
-    raw.write(batches[:DEPTH])
-    meter = Meter(task["pid"])
-    raw.write(batches)
-    return meter.report(task["rows"])
+    rows = [person(i) for i in range(task["rows"])]
+    parts = [rows[at : at + BATCH] for at in range(0, len(rows), BATCH)]
+    batches = [raw.packed(task["statement"], {"rows": part}, discard=True) for part in parts]
+
+    async def turn() -> None:
+        raw.write(batches)
+
+    await take_turns(task["pid"], turn)
 
 
-async def write_asyncbolt(task: dict[str, Any]) -> dict[str, float]:
-    rows = some_people(task)
+async def read_asyncbolt(task: Task, peer: str) -> None:
+    # "batches 4000" is for a PULL of that size
+    kind, _, size = peer.partition(" ")
     async with asyncbolt.connect(f"bolt://127.0.0.1:{task['port']}", auth=tuple(task["auth"])) as session:
-        await session.execute_many(task["statement"], rows[: DEPTH * BATCH])
-        meter = Meter(task["pid"])
-        summary = await session.execute_many(task["statement"], rows)
-        check(summary.rows, task["rows"])
-        return meter.report(task["rows"])
+
+        async def fetch() -> None:
+            check(len(await session.fetch(task["statement"])), task["rows"])
+
+        async def batches() -> None:
+            seen = 0
+            async for batch in session.batches(task["statement"], fetch_size=int(size) if size else None):
+                seen += len(batch)
+            check(seen, task["rows"])
+
+        await take_turns(task["pid"], fetch if kind == "fetch" else batches)
 
 
-async def write_official(task: dict[str, Any]) -> dict[str, float]:
+async def write_asyncbolt(task: Task, peer: str) -> None:
+    rows = [person(i) for i in range(task["rows"])]
+    async with asyncbolt.connect(f"bolt://127.0.0.1:{task['port']}", auth=tuple(task["auth"])) as session:
+
+        async def turn() -> None:
+            check((await session.execute_many(task["statement"], rows)).rows, task["rows"])
+
+        await take_turns(task["pid"], turn)
+
+
+async def use_official(task: Task, peer: str) -> None:
     import neo4j
 
-    rows = some_people(task)
     uri = f"bolt://127.0.0.1:{task['port']}"
+    rows = [person(i) for i in range(task["rows"])]
     async with neo4j.AsyncGraphDatabase.driver(uri, auth=tuple(task["auth"])) as driver:
-        async with driver.session() as session:
+        async with driver.session(fetch_size=1000) as session:
 
-            async def write(count: int) -> None:
-                for at in range(0, count, BATCH):
+            async def read() -> None:
+                result = await session.run(task["statement"])
+                check(len([record async for record in result]), task["rows"])
+
+            async def write() -> None:
+                for at in range(0, len(rows), BATCH):
                     await (await session.run(task["statement"], rows=rows[at : at + BATCH])).consume()
 
-            await write(DEPTH * BATCH)
-            meter = Meter(task["pid"])
-            await write(len(rows))
-            return meter.report(task["rows"])
+            await take_turns(task["pid"], write if task["write"] else read)
 
 
-def one(peer: str, task: dict[str, Any]) -> dict[str, float]:
+def one(peer: str, task: Task) -> None:
     """What a child process does."""
-    if task["write"]:
-        if peer == "raw":
-            return write_raw(task)
-        return asyncio.run(write_official(task) if peer == "official" else write_asyncbolt(task))
-    if peer == "raw":
-        return read_raw(task)
-    return asyncio.run(read_official(task) if peer == "official" else read_asyncbolt(task, peer))
+    if peer == "official":
+        asyncio.run(use_official(task, peer))
+    elif peer == "raw":
+        asyncio.run((write_raw if task["write"] else read_raw)(task, peer))
+    else:
+        asyncio.run((write_asyncbolt if task["write"] else read_asyncbolt)(task, peer))
 
 
-# -------------------------------------------------------------------------------------------- the whole of it
+# ------------------------------------------------------------------------------------------ the whole of it
+
+
+class Child:
+    """A peer in a process of its own, which does nothing until its turn."""
+
+    def __init__(self, peer: str, task: Task) -> None:
+        self.peer = peer
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).resolve()), "--one", peer, json.dumps(task)],
+            env=dict(os.environ, ASYNCBOLT_IMPL="c"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def turn(self) -> list[float]:
+        """Seconds, and seconds of CPU of the peer and of the server."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self.peer} has ended with exit code {self.process.wait()}")
+        figures: list[float] = json.loads(line)
+        return figures
+
+    def close(self) -> None:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.wait(30)
+        self.process.stdout.close()
 
 
 def start_server(name: str) -> Any:
@@ -333,21 +353,6 @@ def start_server(name: str) -> Any:
     return Neo4j(next(version for version in VERSIONS if version.startswith(prefix)))
 
 
-def ask(peer: str, task: dict[str, Any]) -> dict[str, float]:
-    """One measurement in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).resolve()), "--one", peer, json.dumps(task)],
-        env=dict(os.environ, ASYNCBOLT_IMPL="c"),
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    if done.returncode:
-        raise SystemExit(f"{peer}, {task['statement']}: {done.stderr.strip()}")
-    answer: dict[str, float] = json.loads(done.stdout)
-    return answer
-
-
 async def fill(uri: str, auth: tuple[str, str], rows: int) -> str:
     """Create the nodes; what the server calls itself."""
     async with asyncbolt.connect(uri, auth=auth) as session:
@@ -356,60 +361,76 @@ async def fill(uri: str, auth: tuple[str, str], rows: int) -> str:
         return f"{session.metadata['server']}, Bolt {major}.{minor}"
 
 
-def tasks(server: Any, rows: int, repeat: int) -> Iterator[tuple[str, tuple[str, ...], dict[str, Any]]]:
-    """What is measured: name, peers, and what each of them is told."""
+def tasks(server: Any, rows: int) -> Iterator[tuple[str, Task]]:
+    """What is measured, and what each peer is told."""
     common = {"port": server.port, "pid": server.pid, "auth": server.auth}
     for name, statement in STATEMENTS.items():
-        task = {"statement": statement.format(rows=rows), "rows": rows, "repeat": repeat, "write": False}
-        yield name, READERS, {**common, **task}
-    task = {"statement": CREATE.format(label="Copy"), "rows": max(BATCH, rows // 5), "write": True}
-    yield "ingest", WRITERS, {**common, **task}
+        yield name, {**common, "statement": statement.format(rows=rows), "rows": rows, "write": False}
+    ingest = {"statement": CREATE.format(label="Copy"), "rows": max(BATCH, rows // 5), "write": True}
+    yield "ingest", {**common, **ingest}
+
+
+def rounds_of(task: Task, peers: Sequence[str], rounds: int, warm_up: int) -> Turns:
+    """The turns of all peers, round by round."""
+    turns: Turns = {peer: [] for peer in peers}
+    children = [Child(peer, task) for peer in peers]
+    try:
+        # The server's JIT needs to have seen it some times, and so does each connection.
+        for _ in range(warm_up):
+            children[0].turn()
+        for child in children:
+            child.turn()
+        for _ in range(rounds):
+            for child in children:
+                wait_for_quiet(PATIENCE)
+                turns[child.peer].append(child.turn())
+    finally:
+        for child in children:
+            child.close()
+    return turns
 
 
 def amount(rate: float) -> str:
     return f"{rate / 1e6:.2f}M" if rate >= 1e6 else f"{rate / 1e3:.1f}k"
 
 
-def ratio(above: list[dict[str, float]], below: list[dict[str, float]]) -> float:
-    return statistics.median(a["rate"] / b["rate"] for a, b in zip(above, below, strict=True))
+def ratio(ours: list[list[float]], theirs: list[list[float]]) -> float:
+    """How many times faster, round by round: a neighbour that slows down one slows down the other."""
+    return statistics.median(b[0] / a[0] for a, b in zip(ours, theirs, strict=True))
 
 
-def show(name: str, results: dict[str, list[dict[str, float]]]) -> None:
-    for peer, seen in results.items():
-        rates = [answer["rate"] for answer in seen]
+def show(name: str, rows: int, turns: Turns) -> None:
+    for peer, seen in turns.items():
+        rates = sorted(rows / figures[0] for figures in seen)
         middle = statistics.median(rates)
-        spread = (max(rates) - min(rates)) / middle / 2
-        client, server = (statistics.median(answer[side] for answer in seen) for side in ("client", "server"))
-        line = (
-            f"{name:10} {peer:13} {amount(middle):>8} ±{spread:4.0%}   CPU {client:5.2f} and {server:5.2f} s"
+        spread = (rates[-1 - len(rates) // 4] - rates[len(rates) // 4]) / 2 / middle
+        client, server = (
+            sum(column) / len(seen) / rows * 1e6 for column in list(zip(*seen, strict=True))[1:]
         )
+        line = f"{name:9} {peer:12} {amount(middle):>7} ±{spread:4.0%}  best {amount(rates[-1]):>7}"
+        line += f"  CPU {client:5.2f} and {server:6.2f} s"
         if peer not in ("raw", "official"):
-            part = ratio(seen, results["raw"])
-            line += f"   {part:.2f} of raw{'' if part >= TARGET else ' (!)'}"
-            line += f"   {ratio(seen, results['official']):.1f}x official"
+            part = ratio(seen, turns["raw"])
+            best = rates[-1] * min(figures[0] for figures in turns["raw"]) / rows
+            line += f"  {part:.2f} of raw, at best {best:.2f}{'' if max(part, best) >= TARGET else ' (!)'}"
+            if "official" in turns:
+                line += f"  {ratio(seen, turns['official']):.1f}x official"
         print(line, flush=True)
 
 
 def measure(options: argparse.Namespace) -> None:
-    rows = 10_000 if options.quick else options.rows
-    rounds = 1 if options.quick else options.rounds
-    results: dict[str, dict[str, list[dict[str, float]]]] = {}
+    rows = 5_000 if options.quick else options.rows
+    rounds = 2 if options.quick else options.rounds
+    results: dict[str, Turns] = {}
     with start_server(options.server) as server:
         agent = asyncio.run(fill(server.uri, server.auth, rows))
-        print(
-            f"{agent}: {rows} rows, {rounds} rounds; CPU of client and server for a million rows", flush=True
-        )
-        for name, peers, task in tasks(server, rows, repeat=2 if options.quick else 5):
+        print(f"{agent}: {rows} rows, {rounds} rounds; CPU of peer and server per million rows", flush=True)
+        for name, task in tasks(server, rows):
             if options.only not in name:
                 continue
-            # A JIT needs to have seen it some times.
-            for _ in range(1 if options.quick else 4):
-                ask("raw", task)
-            results[name] = {peer: [] for peer in peers}
-            for _ in range(rounds):
-                for peer in peers:
-                    results[name][peer].append(ask(peer, task))
-            show(name, results[name])
+            peers = options.peers.split(",") if options.peers else WRITERS if task["write"] else READERS
+            results[name] = rounds_of(task, peers, rounds, 2 if options.quick else 10)
+            show(name, task["rows"], results[name])
     if options.json:
         facts = {
             "server": agent,
@@ -418,8 +439,9 @@ def measure(options: argparse.Namespace) -> None:
             "cores": os.cpu_count(),
             "rows": rows,
             "rounds": rounds,
+            "turns": "seconds, seconds of CPU of the peer, seconds of CPU of the server",
         }
-        options.json.write_text(json.dumps({"facts": facts, "results": results}, indent=1))
+        options.json.write_text(json.dumps({"facts": facts, "turns": results}, indent=1))
 
 
 def main() -> None:
@@ -427,17 +449,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--server", choices=("arcadedb", "neo4j-5", "neo4j-2026"), default="arcadedb")
-    parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=50_000, help="of each statement")
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--only", default="", help="what contains this text: columns, nodes, ingest")
-    parser.add_argument(
-        "--quick", action="store_true", help="a tenth of the rows, one round: proves that it runs"
-    )
+    parser.add_argument("--peers", default="", help='for example "raw,batches 1000,batches -1"')
+    parser.add_argument("--quick", action="store_true", help="few rows, two rounds: proves that it runs")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(one(options.one[0], json.loads(options.one[1]))))
+        one(options.one[0], json.loads(options.one[1]))
     else:
         measure(options)
 

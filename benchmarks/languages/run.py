@@ -25,10 +25,15 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from quiet import wait_for_quiet
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BUILT = ROOT / ".cache" / "languages"
 NOT_APPLICABLE = 3
+PATIENCE = 3.0  # seconds to wait for a quiet moment before each measurement
 OURS = "asyncbolt"
 
 # What is measured: name -> units of one run.
@@ -167,10 +172,9 @@ def older(call: list[str]) -> int:
 
 def ours(port: str, name: str, number: str) -> int:
     """asyncbolt itself, with the command line of the others."""
-    import asyncbolt
-
-    sys.path.insert(0, str(HERE.parent))
     import shapes
+
+    import asyncbolt
 
     count = int(number)
     kind, _, shape = name.partition(" ")
@@ -211,6 +215,7 @@ def ours(port: str, name: str, number: str) -> int:
 
 def ask(command: list[str], port: str, name: str, count: int) -> float | None:
     """One measurement in a process of its own: units per second, or None for what is not applicable."""
+    wait_for_quiet(PATIENCE)
     done = subprocess.run([*command, port, name, str(count)], capture_output=True, text=True, timeout=300)
     if done.returncode == NOT_APPLICABLE:
         return None
