@@ -6,6 +6,9 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+cdef enum:
+    ATOM_ROOM = 257
+
 cdef extern from *:
     """
     /* Borrowed items of a list or dict are safe only where no other thread can run. */
@@ -69,7 +72,7 @@ cdef extern from *:
     #endif
     }
 
-    /* A str of ASCII only; NULL without an exception where it is not, or where memory ran out. */
+    /* A str of ASCII only; NULL where it is not, or where memory ran out. */
     static inline PyObject *bolt_ascii(const uint8_t *data, Py_ssize_t size) {
         const uint64_t high = 0x8080808080808080u;
         uint64_t head = 0, tail = 0;
@@ -92,11 +95,7 @@ cdef extern from *:
             if (size < 2) return PyUnicode_DecodeUTF8((const char *)data, size, NULL);
         }
         value = PyUnicode_New(size, 127);
-        if (value == NULL) {
-            PyErr_Clear();
-            return NULL;
-        }
-        memcpy(PyUnicode_1BYTE_DATA(value), data, size);
+        if (value != NULL) memcpy(PyUnicode_1BYTE_DATA(value), data, size);
         return value;
     }
 
@@ -123,6 +122,20 @@ cdef extern from *:
             to[size / 2] = from[size / 2];
             to[size - 1] = from[size - 1];
         }
+    }
+
+    static inline int bolt_same(const uint8_t *one, const uint8_t *other, Py_ssize_t size) {
+        uint64_t a, b, c, d;
+        if (size > 16) return memcmp(one, other, size) == 0;
+        if (size >= 8) {
+            memcpy(&a, one, 8);
+            memcpy(&b, other, 8);
+            memcpy(&c, one + size - 8, 8);
+            memcpy(&d, other + size - 8, 8);
+            return ((a ^ b) | (c ^ d)) == 0;
+        }
+        while (size--) if (one[size] != other[size]) return 0;
+        return 1;
     }
 
     /* Where a key is looked for in a small cache: a look at its first bytes, its last ones and its size. */
@@ -159,6 +172,7 @@ cdef extern from *:
     bint bolt_small_long(PyObject *, int64_t *)
     PyObject *bolt_ascii(const uint8_t *, Py_ssize_t)
     void bolt_copy(uint8_t *, const uint8_t *, Py_ssize_t)
+    bint bolt_same(const uint8_t *, const uint8_t *, Py_ssize_t)
     uint32_t bolt_hash(const uint8_t *, Py_ssize_t)
 
 cdef extern from "Python.h":
@@ -176,76 +190,83 @@ cdef extern from "Python.h":
     void incref "Py_INCREF" (PyObject *)
 
 
+cdef inline bint read_integer(const uint8_t **at, const uint8_t *end, int64_t *number) noexcept:
+    """Read a whole integer and step behind it; else False."""
+    cdef const uint8_t *p = at[0]
+    cdef Py_ssize_t left = end - p
+    cdef uint8_t marker
+    if left < 1:
+        return False
+    marker = p[0]
+    if marker < 0x80 or marker >= 0xF0:
+        number[0] = <signed char>marker
+        at[0] = p + 1
+    elif marker == 0xC9 and left >= 3:
+        number[0] = <signed short>load16(p + 1)
+        at[0] = p + 3
+    elif marker == 0xCA and left >= 5:
+        number[0] = <int>load32(p + 1)
+        at[0] = p + 5
+    elif marker == 0xCB and left >= 9:
+        number[0] = <int64_t>load64(p + 1)
+        at[0] = p + 9
+    elif marker == 0xC8 and left >= 2:
+        number[0] = <signed char>p[1]
+        at[0] = p + 2
+    else:
+        return False
+    return True
+
+
 cdef inline PyObject *read_atom(const uint8_t **at, const uint8_t *end) noexcept:
     """Read one whole None, bool, int, float or short ASCII string, and step behind it; else NULL."""
     cdef const uint8_t *p = at[0]
-    cdef Py_ssize_t left = end - p, size
+    cdef const uint8_t *behind
+    cdef Py_ssize_t left = end - p
     cdef uint64_t bits
-    cdef double number
+    cdef int64_t number = 0
+    cdef double real
     cdef PyObject *value
     cdef uint8_t marker
     if left < 1:
         return NULL
     marker = p[0]
+    behind = p + 1
     if marker < 0x80 or marker >= 0xF0:
-        at[0] = p + 1
-        return bolt_long(<signed char>marker)
-    if marker < 0x90:
-        size = marker & 0x0F
-        if size >= left:
+        value = bolt_long(<signed char>marker)
+    elif marker < 0x90:
+        behind += marker & 0x0F
+        if behind > end:
             return NULL
-        value = bolt_ascii(p + 1, size)
-        if value != NULL:
-            at[0] = p + 1 + size
-        return value
-    if marker < 0xC0:
+        value = bolt_ascii(p + 1, marker & 0x0F)
+    elif marker < 0xC0:
         return NULL
-    if marker == 0xC1:
+    elif marker == 0xC1:
+        behind += 8
         if left < 9:
             return NULL
         bits = load64(p + 1)
-        memcpy(&number, &bits, 8)
-        value = bolt_float(number)
-        if value != NULL:
-            at[0] = p + 9
-        return value
-    if marker == 0xC9:
-        if left < 3:
+        memcpy(&real, &bits, 8)
+        value = bolt_float(real)
+    elif 0xC8 <= marker <= 0xCB:
+        behind = p
+        if not read_integer(&behind, end, &number):
             return NULL
-        at[0] = p + 3
-        value = bolt_long(<signed short>load16(p + 1))
-    elif marker == 0xCA:
-        if left < 5:
-            return NULL
-        at[0] = p + 5
-        value = bolt_long(<int>load32(p + 1))
+        value = bolt_long(number)
     elif marker == 0xD0:
         if left < 2 or p[1] > left - 2:
             return NULL
+        behind += 1 + p[1]
         value = bolt_ascii(p + 2, p[1])
-        if value != NULL:
-            at[0] = p + 2 + p[1]
-        return value
     elif marker == 0xC0 or marker == 0xC2 or marker == 0xC3:
-        at[0] = p + 1
         value = none if marker == 0xC0 else (true if marker == 0xC3 else false)
         incref(value)
-        return value
-    elif marker == 0xCB:
-        if left < 9:
-            return NULL
-        at[0] = p + 9
-        value = bolt_long(<int64_t>load64(p + 1))
-    elif marker == 0xC8:
-        if left < 2:
-            return NULL
-        at[0] = p + 2
-        value = bolt_long(<signed char>p[1])
     else:
         return NULL
     if value == NULL:
         PyErr_Clear()
-        at[0] = p
+        return NULL
+    at[0] = behind
     return value
 
 
@@ -314,3 +335,13 @@ cdef inline uint8_t *write_atom(PyObject *value, uint8_t *p, uint8_t *limit) noe
         p[0] = 0xC0 if value == none else (0xC3 if value == true else 0xC2)
         return p + 1
     return NULL
+
+
+cdef inline uint8_t *write_atoms(PyObject **items, Py_ssize_t count, uint8_t *p, uint8_t *limit) noexcept:
+    """Write values that are all atoms; gives the place behind them, or NULL. ATOM_ROOM bytes each suffice."""
+    cdef Py_ssize_t index
+    for index in range(count):
+        p = write_atom(items[index], p, limit)
+        if p == NULL:
+            return NULL
+    return p

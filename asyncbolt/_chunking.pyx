@@ -9,10 +9,11 @@ from collections import deque
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint16_t
 from libc.string cimport memcpy, memmove
 
 from asyncbolt cimport _wire
+from asyncbolt._atoms cimport ATOM_ROOM, bolt_tuple_items, store16, write_atoms
 from asyncbolt._packstream cimport Frame, Packer, Unpacker
 
 from . import _codec_errors as errors
@@ -105,7 +106,12 @@ cdef class MessageWriter:
             PackError: A row cannot be packed; ``path[0]`` is its index. Nothing was written.
         """
         cdef Packer packer = self.packer
-        cdef Py_ssize_t start
+        cdef Py_ssize_t start, size
+        cdef uint8_t *p
+        cdef uint8_t *limit
+        cdef uint8_t *behind
+        # Whether the rows so far were short tuples of atoms: such ones are written in place.
+        cdef bint plain = True
         cdef Frame frame
         self.enter()
         try:
@@ -116,6 +122,22 @@ cdef class MessageWriter:
             frame.index = 0
             for row in rows:
                 start = packer.pos
+                if plain and type(row) is tuple:
+                    size = len(<tuple>row)
+                    p = packer.buf + start
+                    limit = packer.buf + packer.capacity
+                    if size < 16 and limit - p >= 7 + ATOM_ROOM * size:
+                        behind = write_atoms(bolt_tuple_items(<PyObject *>row), size, p + 5, limit)
+                        plain = behind != NULL
+                        if plain and behind - p - 2 <= self.max_chunk_size:
+                            store16(p, <uint16_t>(behind - p - 2))
+                            p[2] = 0xB1
+                            p[3] = _wire.RECORD
+                            p[4] = <uint8_t>(0x90 | size)
+                            store16(behind, 0)
+                            packer.pos = behind + 2 - packer.buf
+                            frame.index += 1
+                            continue
                 packer.frame = &frame
                 if type(row) is not tuple and type(row) is not list:
                     # A Duration is a tuple, but has a form of its own.

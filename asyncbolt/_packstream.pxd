@@ -43,6 +43,9 @@ cdef class Packer:
     cdef int write_size(self, Py_ssize_t size, int tiny, int first, str what) except -1
     cdef int write_structure(self, object value, Py_ssize_t depth) except -1
     cdef int write_head(self, int count, int tag) except -1
+    cdef int write_numbers(
+        self, int count, int tag, long long first, long long second, long long third
+    ) except -1
     cdef int write_id(self, object number, Py_ssize_t depth) except -1
     cdef int write_node(self, object value, Py_ssize_t depth) except -1
     cdef int write_relationship(self, object value, Py_ssize_t depth) except -1
@@ -102,10 +105,11 @@ cdef class Unpacker:
     cdef object build_path(self, object nodes, object relationships, object indices)
     cdef object make_vector(self, object kind, object data, const uint8_t *at)
     cdef object make_unsupported(self, PyObject **fields)
-    cdef object make_date(self, object days)
-    cdef object make_time(self, object nanos, object zone)
-    cdef object make_datetime(self, object seconds, object nanos, object zone, Py_ssize_t shift)
-    cdef object assemble(self, long long whole, object nanos, object zone, int fold)
-    cdef object make_zoned(self, object seconds, object nanos, object name)
+    cdef PyObject *read_moment(self, int count, Py_ssize_t depth) except? NULL
+    cdef object make_date(self, long long days)
+    cdef object make_time(self, long long total, object zone)
+    cdef object make_datetime(self, long long seconds, long long nanos, object zone, long long shift)
+    cdef object assemble(self, long long whole, long long nanos, object zone, int fold)
+    cdef object make_zoned(self, long long whole, long long nanos, object name)
     cdef object find_zone(self, object name)
-    cdef object fixed_zone(self, object offset)
+    cdef object fixed_zone(self, long long seconds)

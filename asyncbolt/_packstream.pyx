@@ -38,7 +38,7 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_CheckExact, PyTuple_New
 from cpython.unicode cimport PyUnicode_CheckExact
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcmp, memcpy
 
 from asyncbolt cimport _wire
@@ -46,12 +46,14 @@ from asyncbolt._atoms cimport (
     BOLT_ALONE,
     bolt_hash,
     bolt_list_items,
+    bolt_same,
     bolt_tuple_items,
     float_value,
     is_float,
     load16,
     load32,
     read_atom,
+    read_integer,
     store16,
     store32,
     write_ascii,
@@ -59,6 +61,13 @@ from asyncbolt._atoms cimport (
     write_float,
     write_integer,
 )
+
+# Used for each value, so they are variables of C: a look into the module's namespace costs more than a date.
+cdef object Structure
+cdef object Node, Path, Relationship, UnboundRelationship
+cdef object CartesianPoint, Point, WGS84Point, point_class
+cdef object Date, DateTime, Duration, Time
+cdef object UnsupportedType, Vector
 
 from . import _codec_errors as errors
 from ._convert import normalize
@@ -634,6 +643,24 @@ cdef class Packer:
         self.pos += 2
         return 0
 
+    cdef int write_numbers(
+        self, int count, int tag, long long first, long long second, long long third
+    ) except -1:
+        """A structure of one to three integers."""
+        cdef uint8_t *p
+        if self.capacity - self.pos < 29:
+            self.grow(29)
+        p = self.buf + self.pos
+        p[0] = <uint8_t>(0xB0 | count)
+        p[1] = <uint8_t>tag
+        p = write_integer(first, p + 2)
+        if count > 1:
+            p = write_integer(second, p)
+        if count > 2:
+            p = write_integer(third, p)
+        self.pos = p - self.buf
+        return 0
+
     cdef int write_id(self, object number, Py_ssize_t depth) except -1:
         if number is None:
             # Drivers insist on a number, also where element_id is what counts.
@@ -691,8 +718,9 @@ cdef class Packer:
     cdef int write_date(self, object value) except -1:
         if not self.temporal:
             self.refuse(errors.TEMPORAL)
-        self.write_head(1, _wire.TAG_DATE)
-        return self.write_number(bolt_days(date_year(value), date_month(value), date_day(value)))
+        return self.write_numbers(
+            1, _wire.TAG_DATE, bolt_days(date_year(value), date_month(value), date_day(value)), 0, 0
+        )
 
     cdef int write_time(self, object value, bint extended) except -1:
         cdef long long nanos
@@ -703,16 +731,15 @@ cdef class Packer:
         if extended:
             nanos += <long long>value._submicro
         if time_tzinfo(value) is None:
-            self.write_head(1, _wire.TAG_LOCAL_TIME)
-            return self.write_number(nanos)
+            return self.write_numbers(1, _wire.TAG_LOCAL_TIME, nanos, 0, 0)
         offset = value.utcoffset()
         if offset is None:
             self.refuse(errors.TIME_NO_OFFSET)
         if timedelta_microseconds(offset):
             self.refuse(errors.ODD_OFFSET)
-        self.write_head(2, _wire.TAG_TIME)
-        self.write_number(nanos)
-        return self.write_number(<long long>timedelta_days(offset) * 86400 + timedelta_seconds(offset))
+        return self.write_numbers(
+            2, _wire.TAG_TIME, nanos, <long long>timedelta_days(offset) * 86400 + timedelta_seconds(offset), 0
+        )
 
     cdef int write_datetime(self, object value, bint extended) except -1:
         cdef long long seconds, nanos, shift = 0
@@ -726,9 +753,7 @@ cdef class Packer:
             nanos += <long long>value._submicro
         zone = datetime_tzinfo(value)
         if zone is None:
-            self.write_head(2, _wire.TAG_LOCAL_DATE_TIME)
-            self.write_number(seconds)
-            return self.write_number(nanos)
+            return self.write_numbers(2, _wire.TAG_LOCAL_DATE_TIME, seconds, nanos, 0)
         name = None
         if zone is not UTC:
             offset = value.utcoffset()
@@ -741,10 +766,9 @@ cdef class Packer:
         if self.utc:
             seconds -= shift
         if name is None:
-            self.write_head(3, _wire.TAG_DATE_TIME if self.utc else _wire.TAG_LEGACY_DATE_TIME)
-            self.write_number(seconds)
-            self.write_number(nanos)
-            return self.write_number(shift)
+            return self.write_numbers(
+                3, _wire.TAG_DATE_TIME if self.utc else _wire.TAG_LEGACY_DATE_TIME, seconds, nanos, shift
+            )
         self.write_head(3, _wire.TAG_DATE_TIME_ZONE_ID if self.utc else _wire.TAG_LEGACY_DATE_TIME_ZONE_ID)
         self.write_number(seconds)
         self.write_number(nanos)
@@ -896,6 +920,10 @@ cdef class Unpacker:
             return value
         if 0xB0 <= marker < 0xC0:
             self.p = p + 1
+            if marker < 0xB4 and left and self.temporal:
+                value = self.read_moment(marker & 0x0F, depth)
+                if value != NULL:
+                    return value
             return self.read_structure(marker & 0x0F, depth, p)
         if 0xCC <= marker <= 0xCE:
             size = self.size_of(marker - 0xCC, "a byte array", p)
@@ -1069,7 +1097,7 @@ cdef class Unpacker:
         if (
             value != NULL
             and PyUnicode_GET_LENGTH(value) == size
-            and memcmp(PyUnicode_DATA(value), data, size) == 0
+            and bolt_same(<const uint8_t *>PyUnicode_DATA(value), data, size)
         ):
             self.p = data + size
             incref(value)
@@ -1126,6 +1154,40 @@ cdef class Unpacker:
         finally:
             for i in range(done):
                 decref(fields[i])
+        incref(<PyObject *>value)
+        return <PyObject *>value
+
+    cdef PyObject *read_moment(self, int count, Py_ssize_t depth) except? NULL:
+        """Read a date or time out of up to three integers; NULL, and nothing read, where it is none."""
+        cdef const uint8_t *p = self.p + 1
+        cdef int64_t numbers[3]
+        cdef int tag = self.p[0], i
+        cdef object value = None, zone
+        # What a structure must keep to, though no error is raised here.
+        if depth >= self.max_depth or count > self.max_elements or count > self.end - p - self.owed:
+            return NULL
+        for i in range(count):
+            if not read_integer(&p, self.end, &numbers[i]):
+                return NULL
+        if count == 1:
+            if tag == _wire.TAG_DATE:
+                value = self.make_date(numbers[0])
+            elif tag == _wire.TAG_LOCAL_TIME:
+                value = self.make_time(numbers[0], None)
+        elif count == 2:
+            if tag == _wire.TAG_LOCAL_DATE_TIME:
+                value = self.make_datetime(numbers[0], numbers[1], None, 0)
+            elif tag == _wire.TAG_TIME:
+                zone = self.fixed_zone(numbers[1])
+                if zone is not None:
+                    value = self.make_time(numbers[0], zone)
+        elif tag == (_wire.TAG_DATE_TIME if self.utc else _wire.TAG_LEGACY_DATE_TIME) and count == 3:
+            zone = self.fixed_zone(numbers[2])
+            if zone is not None:
+                value = self.make_datetime(numbers[0], numbers[1], zone, numbers[2] if self.utc else 0)
+        if value is None:
+            return NULL
+        self.p = p
         incref(<PyObject *>value)
         return <PyObject *>value
 
@@ -1302,32 +1364,14 @@ cdef class Unpacker:
         cdef object value, zone
         cdef int i
         if self.temporal:
-            if tag == _wire.TAG_DATE_TIME_ZONE_ID and count == 3 and self.utc:
-                return self.make_zoned(<object>fields[0], <object>fields[1], <object>fields[2])
-            if tag == _wire.TAG_DATE_TIME and count == 3 and self.utc:
-                zone = self.fixed_zone(<object>fields[2])
-                if zone is None:
-                    return None
-                return self.make_datetime(<object>fields[0], <object>fields[1], zone, <object>fields[2])
-            if tag == _wire.TAG_LOCAL_DATE_TIME and count == 2:
-                return self.make_datetime(<object>fields[0], <object>fields[1], None, 0)
-            if tag == _wire.TAG_DATE and count == 1:
-                return self.make_date(<object>fields[0])
-            if tag == _wire.TAG_LEGACY_DATE_TIME and count == 3 and not self.utc:
-                zone = self.fixed_zone(<object>fields[2])
-                if zone is None:
-                    return None
-                return self.make_datetime(<object>fields[0], <object>fields[1], zone, 0)
-            if tag == _wire.TAG_LEGACY_DATE_TIME_ZONE_ID and count == 3 and not self.utc:
-                zone = self.find_zone(<object>fields[2])
-                if zone is None:
-                    return None
-                return self.make_datetime(<object>fields[0], <object>fields[1], zone, 0)
-            if tag == _wire.TAG_LOCAL_TIME and count == 1:
-                return self.make_time(<object>fields[0], None)
-            if tag == _wire.TAG_TIME and count == 2:
-                zone = self.fixed_zone(<object>fields[1])
-                return None if zone is None else self.make_time(<object>fields[0], zone)
+            if count == 3 and PyLong_CheckExact(<object>fields[0]) and PyLong_CheckExact(<object>fields[1]):
+                if tag == _wire.TAG_DATE_TIME_ZONE_ID and self.utc:
+                    return self.make_zoned(<object>fields[0], <object>fields[1], <object>fields[2])
+                if tag == _wire.TAG_LEGACY_DATE_TIME_ZONE_ID and not self.utc:
+                    zone = self.find_zone(<object>fields[2])
+                    if zone is None:
+                        return None
+                    return self.make_datetime(<object>fields[0], <object>fields[1], zone, 0)
             if tag == _wire.TAG_DURATION and count == 4:
                 for i in range(4):
                     if not PyLong_CheckExact(<object>fields[i]):
@@ -1385,58 +1429,44 @@ cdef class Unpacker:
         bolt_fill(value, UNSUPPORTED_EXTRA, <object>fields[3])
         return value
 
-    cdef object make_date(self, object days):
+    cdef object make_date(self, long long days):
         cdef int year = 0, month = 0, day = 0
-        cdef long long number
-        if not PyLong_CheckExact(days):
+        if days < FIRST_DAY or days > LAST_DAY:
             return None
-        number = days
-        if number < FIRST_DAY or number > LAST_DAY:
-            return None
-        bolt_civil(number, &year, &month, &day)
+        bolt_civil(days, &year, &month, &day)
         value = bolt_date(Date if self.extended else PlainDate, year, month, day)
         if self.extended:
             hide(value)
         return value
 
-    cdef object make_time(self, object nanos, object zone):
-        cdef long long total, seconds, below
-        if not PyLong_CheckExact(nanos):
-            return None
-        total = nanos
+    cdef object make_time(self, long long total, object zone):
+        cdef int seconds, below
         if total < 0 or total >= DAY_NANOS:
             return None
-        seconds = total // 1000000000
-        below = total % 1000000000
+        seconds = <int>(total // 1000000000)
+        below = <int>(total % 1000000000)
         if self.extended or below % 1000:
-            value = bolt_time(Time, <int>(seconds // 3600), <int>(seconds // 60 % 60), <int>(seconds % 60),
-                              <int>(below // 1000), zone)
+            value = bolt_time(Time, seconds // 3600, seconds // 60 % 60, seconds % 60, below // 1000, zone)
             bolt_fill(value, TIME_SUBMICRO, below % 1000)
             hide(value)
             return value
-        return bolt_time(PlainTime, <int>(seconds // 3600), <int>(seconds // 60 % 60), <int>(seconds % 60),
-                         <int>(below // 1000), zone)
+        return bolt_time(PlainTime, seconds // 3600, seconds // 60 % 60, seconds % 60, below // 1000, zone)
 
-    cdef object make_datetime(self, object seconds, object nanos, object zone, Py_ssize_t shift):
-        cdef long long whole
-        if not PyLong_CheckExact(seconds):
+    cdef object make_datetime(self, long long seconds, long long nanos, object zone, long long shift):
+        if seconds < FIRST_SECOND or seconds > LAST_SECOND:
             return None
-        whole = seconds
-        if whole < FIRST_SECOND or whole > LAST_SECOND:
-            return None
-        return self.assemble(whole + shift, nanos, zone, 0)
+        return self.assemble(seconds + shift, nanos, zone, 0)
 
-    cdef object assemble(self, long long whole, object nanos, object zone, int fold):
-        cdef long long below, days, rest
+    cdef object assemble(self, long long whole, long long nanos, object zone, int fold):
+        cdef long long days
+        cdef int rest, below
         cdef int year = 0, month = 0, day = 0
-        if not PyLong_CheckExact(nanos):
+        if nanos < 0 or nanos >= 1000000000:
             return None
-        below = nanos
-        if below < 0 or below >= 1000000000:
-            return None
+        below = <int>nanos
         # Towards minus infinity, which C's division is not.
         days = whole // 86400
-        rest = whole - days * 86400
+        rest = <int>(whole - days * 86400)
         if rest < 0:
             rest += 86400
             days -= 1
@@ -1444,22 +1474,19 @@ cdef class Unpacker:
             return None
         bolt_civil(days, &year, &month, &day)
         if self.extended or below % 1000:
-            value = bolt_datetime(DateTime, year, month, day, <int>(rest // 3600), <int>(rest // 60 % 60),
-                                  <int>(rest % 60), <int>(below // 1000), zone, fold)
+            value = bolt_datetime(DateTime, year, month, day, rest // 3600, rest // 60 % 60, rest % 60,
+                                  below // 1000, zone, fold)
             bolt_fill(value, DATETIME_SUBMICRO, below % 1000)
             hide(value)
             return value
-        return bolt_datetime(PlainDateTime, year, month, day, <int>(rest // 3600), <int>(rest // 60 % 60),
-                             <int>(rest % 60), <int>(below // 1000), zone, fold)
+        return bolt_datetime(PlainDateTime, year, month, day, rest // 3600, rest // 60 % 60, rest % 60,
+                             below // 1000, zone, fold)
 
-    cdef object make_zoned(self, object seconds, object nanos, object name):
-        cdef long long whole, below, days
+    cdef object make_zoned(self, long long whole, long long nanos, object name):
+        cdef long long below, days
         cdef int year = 0, month = 0, day = 0
         cdef object zone = self.find_zone(name)
-        if zone is None or not PyLong_CheckExact(seconds):
-            return None
-        whole = seconds
-        if whole < FIRST_SECOND or whole > LAST_SECOND:
+        if zone is None or whole < FIRST_SECOND or whole > LAST_SECOND:
             return None
         days = whole // 86400
         below = whole - days * 86400
@@ -1493,15 +1520,13 @@ cdef class Unpacker:
             self.zones[name] = zone
         return zone
 
-    cdef object fixed_zone(self, object offset):
-        cdef long long seconds
-        if not PyLong_CheckExact(offset):
-            return None
-        seconds = offset
+    cdef object fixed_zone(self, long long seconds):
+        cdef object offset, zone
         if seconds <= -86400 or seconds >= 86400:
             return None
         if seconds == 0:
             return UTC
+        offset = seconds
         zone = self.offsets.get(offset)
         if zone is None:
             zone = FixedZone(Delta(seconds=seconds))
