@@ -378,8 +378,10 @@ class Lane:
     """The order of things on one connection. See the module's text for the rules.
 
     *max_inflight* statements and *max_inflight_bytes* (bytes; one larger statement alone is allowed) are
-    written and unanswered at most; further jobs wait unpacked. *acknowledge* sends ACK_FAILURE instead of
-    RESET behind a failure where the version has it (Bolt 1 and 2).
+    written and unanswered at most; further jobs wait unpacked. Outside a transaction each failure halves that
+    number of statements for now, and each success adds one to it: what stands behind a failure was sent in
+    vain, which would be most of what is sent while many tasks' statements fail. *acknowledge* sends
+    ACK_FAILURE instead of RESET behind a failure where the version has it (Bolt 1 and 2).
     """
 
     __slots__ = (
@@ -400,6 +402,7 @@ class Lane:
         "_strays",
         "_stream",
         "_wanted",
+        "_window",
         "closing",
         "connection",
         "error",
@@ -441,6 +444,7 @@ class Lane:
         self._hold = False  # write nothing until all that stood before the RESET is answered
         self._guards = 0  # jobs in flight behind which no RESET may stand
         self._strays = 0
+        self._window = max_inflight  # statements in flight, as failures make it advisable
 
     # ---------------------------------------------------------------- what the owner asks
 
@@ -710,7 +714,7 @@ class Lane:
         if connection.room <= job.cost:
             return False
         flight = len(self._flight)
-        return not flight or (flight < self.max_inflight and self._bytes < self.max_inflight_bytes)
+        return not flight or (flight < self._window and self._bytes < self.max_inflight_bytes)
 
     def _clear(self) -> bool:
         """Return whether nothing that may fail is unanswered: then BEGIN and its like may be written."""
@@ -913,6 +917,8 @@ class Lane:
             else:
                 job.pull = None
                 job.stage = DONE
+                if self._window < self.max_inflight:
+                    self._window += 1
                 if job is self._stream:
                     self._stream = None
                 if not job.unwanted:
@@ -942,6 +948,8 @@ class Lane:
         if request is self._reset:
             return  # the connection reports its end next
         job: Job = request.context
+        if job.lease is None and self._reset is None:
+            self._window = max(1, min(self._window, len(self._flight)) // 2)
         self._landed(job, request)
         self._strays = 0
         if self._reset is None:

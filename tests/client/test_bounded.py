@@ -109,6 +109,29 @@ async def test_parameters_wait_for_a_server_that_does_not_read():
         assert (await task).rows == taken == 2000
 
 
+@pytest.mark.parametrize("failing", [1, 10])
+@aiotest
+async def test_little_is_sent_in_vain_when_many_fail(failing):
+    """What stands behind a failure is sent again, so that less should stand there when failures are many."""
+    count = 150
+    async with WireServer() as server, asyncbolt.connect(server.uri) as session:
+        results = await asyncio.gather(
+            *(session.fetch("ROWS 1" if number % failing else "FAIL") for number in range(count)),
+            return_exceptions=True,
+        )
+        failed = [number for number, result in enumerate(results) if result != [(0,)]]
+        assert failed == list(range(0, count, failing))
+        assert session._connection._sent < 10 * count
+        # It takes up speed again.
+        for _ in range(2):
+            asked = [asyncio.create_task(session.fetch("ROWS 1")) for _ in range(count)]
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            sent_ahead = len(session._connection.outstanding)
+            await asyncio.gather(*asked)
+        assert sent_ahead > 200
+
+
 @aiotest
 async def test_a_portion_of_one_stream_costs_no_look_at_those_that_wait(monkeypatch):
     """100 streams of a transaction wait for their readers while one is read."""
