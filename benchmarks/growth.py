@@ -178,27 +178,33 @@ async def rows(port: int, way: str, units: int, rounds: int, scale: int) -> Answ
 # --------------------------------------------------------------------------------------------- tasks
 
 
-async def tasks(port: int, way: str, units: int, rounds: int, scale: int) -> Answer:
-    """Time of a statement when so many tasks share a session, and how long they wait for it."""
+async def tasks(port: int, way: str, units: int, rounds: int, scale: int, fails: int = 0) -> Answer:
+    """Time of a statement when so many tasks share a session, and how long they wait for it.
+
+    Of so many statements one *fails*.
+    """
     import asyncbolt
 
     total = 20_000 // scale
     each = max(1, total // units)
     waits: list[float] = []
 
-    async def ask(target: Any) -> None:
-        for _ in range(each):
+    async def ask(target: Any, task: int) -> None:
+        for turn in range(each):
             start = time.perf_counter()
             if way == "pool":
                 async with target.acquire() as session:
                     await session.fetch(WARM)
+            elif fails and not (task * each + turn) % fails:
+                with contextlib.suppress(asyncbolt.ClientError):
+                    await target.fetch("FAIL")
             else:
                 await target.fetch(WARM)
             waits.append(time.perf_counter() - start)
 
     async def round() -> None:
         waits.clear()
-        await asyncio.gather(*(ask(target) for _ in range(units)))
+        await asyncio.gather(*(ask(target, task) for task in range(units)))
         longest.append(max(waits))
         ratios.append(max(waits) / statistics.median(waits))
 
@@ -549,6 +555,15 @@ def measure(report: Report) -> None:
                     way=way,
                 )
 
+        for fails, which in ((10, "every tenth"), (1, "each")):
+            report.series(
+                f"tasks on one session, {which} fails: a statement",
+                "tasks",
+                [1, 10, 100, 1000],
+                port=port,
+                way="session",
+                fails=fails,
+            )
         report.series(
             "streams of one transaction: ten rows",
             "streams",

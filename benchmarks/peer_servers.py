@@ -11,6 +11,7 @@ no rows, but for these:
     COLUMNS <c> <n>   n rows of c integers
     DISTINCT <s> <n>  n rows of a shape of :mod:`shapes`, all different; a PULL is for all or whole thousands
     BYTES <n>         one row: a value of n bytes
+    FAIL              FAILURE; what comes before a RESET is then ignored
 
 Any number of streams may be open in a transaction.
 
@@ -42,11 +43,15 @@ from asyncbolt.chunking import MessageWriter
 from asyncbolt.packstream import unpack
 
 VERSION = b"\x00\x00\x04\x05"
-STATEMENT = re.compile(rb"(RECEIVED|SLOW|COLUMNS|DISTINCT|BYTES) ?([\w.]*) ?(\d*)")
+STATEMENT = re.compile(rb"(RECEIVED|SLOW|COLUMNS|DISTINCT|BYTES|FAIL) ?([\w.]*) ?(\d*)")
 READ = 64 * 1024
 BLOCK = 500
 
 _write = MessageWriter((5, 4), graph=True)
+IGNORED = _write.message(Message.IGNORED)
+FAILURE = _write.message(
+    Message.FAILURE, {"code": "Neo.ClientError.Statement.SyntaxError", "message": "as was asked for"}
+)
 
 
 @functools.cache
@@ -96,6 +101,7 @@ class Sink:
         self.pause = 0.0
         self.streams: dict[int, Stream] = {}
         self.in_transaction = False
+        self.failed = False
         self.latest = -1
 
     def run(self) -> None:
@@ -153,6 +159,13 @@ class Sink:
         """Answer a message whose first bytes are given; False ends the connection."""
         signature = message[1]
         summary: dict[str, Any] = {}
+        if self.failed and signature not in (Message.RESET, Message.GOODBYE):
+            out.append(IGNORED)
+            return True
+        if signature == Message.RUN and b"FAIL" in message[2:20]:
+            self.failed = True
+            out.append(FAILURE)
+            return True
         if signature == Message.HELLO:
             summary = {"server": "Neo4j/5.26.0", "connection_id": "bolt-1", "hints": {}}
         elif signature == Message.RUN:
@@ -173,7 +186,7 @@ class Sink:
         elif signature == Message.BEGIN:
             self.in_transaction = True
         elif signature in (Message.COMMIT, Message.ROLLBACK, Message.RESET):
-            self.in_transaction = False
+            self.in_transaction = self.failed = False
             self.streams.clear()
         elif signature == Message.GOODBYE:
             return False
