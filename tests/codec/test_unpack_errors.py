@@ -603,7 +603,8 @@ def test_names_of_zones_do_not_pile_up(codec):
     program = PILE.format(path=sys.path, module=codec.packstream.__name__)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert done.stderr == ""
-    assert int(done.stdout) < 180_000
+    # 1024 short names and none of the long ones; 3000 would be twice as much.
+    assert int(done.stdout) < 250_000
 
 
 def test_offsets_keys_and_labels_do_not_pile_up(codec):
