@@ -23,11 +23,11 @@ PURE_SKIPS := $(addprefix --ignore=tests/,codec values property/test_differentia
 # Stops when the compiled codec is not what `import asyncbolt` finds.
 CHECK_BUILD := ASYNCBOLT_IMPL=c $(BIN)/python -I -c "import asyncbolt"
 
-.PHONY: help demo test test-c test-pure test-neo4j dist-test bench bench-micro bench-smoke bench-languages bench-servers memory growth lint docs debug coverage clean
+.PHONY: help demo test test-c test-pure test-neo4j dist-test bench bench-micro bench-smoke bench-languages bench-servers memory growth instructions lint docs debug coverage clean
 
 help:
 	@echo "make demo | test | test-c | test-pure | test-neo4j | dist-test | lint | docs | debug | coverage | clean"
-	@echo "make bench | bench-micro | bench-smoke | bench-languages | bench-servers | memory | growth"
+	@echo "make bench | bench-micro | bench-smoke | bench-languages | bench-servers | memory | growth | instructions"
 	@echo "variables: PYTHON=<interpreter for a new $(VENV)>  VENV=<folder>  WORKERS=<processes>  ARGS=<more arguments>"
 
 $(VENV)/.created:
@@ -96,6 +96,10 @@ memory: $(VENV)/.dev
 # How the time of a unit changes from one to very many: columns, rows, tasks, connections, sizes, streams. Minutes.
 growth: $(VENV)/.dev
 	$(BIN)/python benchmarks/growth.py $(ARGS)
+
+# Fails when a hot path takes over 5 % more instructions than stored; needs valgrind. ARGS=--store stores anew.
+instructions: $(VENV)/.dev
+	$(BIN)/python -I benchmarks/instructions.py --check $(ARGS)
 
 # Drivers of other languages on the same bytes: those whose toolchains are here (go, cargo, node and npm, mvn and
 # a JDK), built into .cache/languages.
