@@ -38,13 +38,14 @@ _DISABLED: Final = ("notifications_disabled_categories", "notifications_disabled
 # The name under which callers give either of them, whatever the version calls it.
 _DISABLED_ALIAS: Final = "notifications_disabled"
 
+_STR: Final = frozenset({str})
 _CHECKS: Final[Mapping[str, Callable[[Any], bool]]] = {
     STRING: lambda value: type(value) is str,
     INTEGER: lambda value: type(value) is int,
     BOOLEAN: lambda value: type(value) is bool,
     MAP: lambda value: type(value) is dict,
     LIST: lambda value: type(value) is list,
-    STRINGS: lambda value: type(value) is list and all(type(item) is str for item in value),
+    STRINGS: lambda value: type(value) is list and _STR.issuperset(map(type, value)),
     STRING_MAP: lambda value: (
         type(value) is dict and all(item is None or type(item) is str for item in value.values())
     ),
@@ -180,14 +181,17 @@ def fit_field(facts: Facts, message: Message, index: int, value: Any) -> Any:
 
 def unfit_key(message: Message, metadata: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the metadata of a SUCCESS, or None. A null counts as absent."""
-    for name, kind in CHECKED_KEYS.get(message, _NOTHING).items():
+    for name, kind, fits in _ANSWER_CHECKS.get(message, ()):
         value = metadata.get(name)
-        if value is not None and not _CHECKS[kind](value):
+        if value is not None and not fits(value):
             return f"{name} must be {_a(kind)}, not {_kind_of(value)}"
     return None
 
 
-_NOTHING: Final[Mapping[str, str]] = {}
+_ANSWER_CHECKS: Final = {
+    message: tuple((name, kind, _CHECKS[kind]) for name, kind in keys.items())
+    for message, keys in CHECKED_KEYS.items()
+}
 
 
 # Reading, in the server's role
