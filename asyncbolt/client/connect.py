@@ -363,7 +363,8 @@ def connect(
         database: the database of every statement that names none (Bolt 4.0+).
         user_agent: the application, as "Name/Version".
         timeout: seconds for connecting, the handshake and the login together.
-        fetch_size: rows per PULL of :meth:`ClientSession.batches`.
+        fetch_size: rows of the first PULL of :meth:`ClientSession.batches`, and half of how many may wait for
+            a slow reader.
         versions: the versions to offer, in order of preference, in place of all. With one only, 5.1 or newer,
             nothing waits for the server's choice: handshake and login go out in one write.
         protocol_class: a subclass of :class:`BoltClientProtocol`; made as ``protocol_class(loop, **kwargs)``.

@@ -262,6 +262,9 @@ class Statement(Job):
         self.pull = pull
         return (run, pull)
 
+    def on_more(self) -> None:
+        """What was asked for has come, and there is more: *fetch_size* may be set for the next PULL."""
+
 
 class Call(Job):
     """One or more requests that have nothing but a SUCCESS for an answer, such as ROUTE or LOGOFF and LOGON.
@@ -939,6 +942,7 @@ class Lane:
     def _more(self, job: Statement) -> None:
         if self._reset is None:
             self._open[job] = self._asking[job] = None
+            job.on_more()
             return
         # The RESET stands behind the PULL that this answers: the stream is gone.
         job.stage = DONE

@@ -249,8 +249,9 @@ class ClientSession:
         Args:
             statement: Cypher, or whatever the server speaks.
             parameters: its parameters.
-            fetch_size: rows per PULL (Bolt 4.0+), -1: all; None: the session's. Bolt 1 - 3 have no such
-                thing: there reading from the socket pauses when the reader is slow.
+            fetch_size: rows per PULL (Bolt 4.0+), -1: all; None: the session's for the first, and up to 16
+                times as many for later ones while the reader keeps up. Bolt 1 - 3 have no such thing: there
+                reading from the socket pauses when the reader is slow.
             timeout: seconds that may pass before the next list is there.
             options: see :class:`StatementOptions`.
 
