@@ -97,13 +97,13 @@ class Samples:
         return {"before": self.before, "samples": self.seen, "peak": machine.peak(), **more}
 
 
-async def batches(port: int, count: int, every: int, how: str) -> dict[str, Any]:
+async def batches(port: int, count: int, every: int, how: str, shape: str) -> dict[str, Any]:
     """Rows that pass through and are not kept."""
     import asyncbolt
 
-    statement = f"FETCH mixed {count}"
+    statement = f"FETCH {shape} {count}"
     async with asyncbolt.connect(f"bolt://127.0.0.1:{port}") as session:
-        await session.fetch("FETCH mixed 1000")
+        await session.fetch(f"FETCH {shape} 10")
         samples = Samples(count, every)
         seen = 0
         if how == "run":
@@ -116,8 +116,9 @@ async def batches(port: int, count: int, every: int, how: str) -> dict[str, Any]
                 for _row in batch:
                     seen += 1
                 samples.note(seen)
-                if how == "slow reader":
-                    await asyncio.sleep(0.002)
+                if how.startswith("slow reader"):
+                    # Now and then for longer, so that a stop is met at every place.
+                    await asyncio.sleep(0.1 if len(samples.seen) % 10 == 9 else 0.002)
         if seen != count:
             raise SystemExit(f"{seen} rows came out where {count} went in")
         return samples.result(units=seen)
@@ -340,14 +341,18 @@ def measure(options: argparse.Namespace) -> Report:
             ("batches", True, some if quick else much),
             ("at once", False, some),
             ("slow reader", False, some // 4),
+            ("slow reader of rows of 1,000 floats", False, 2000 if quick else 20_000),
             ("run", False, some),
         ):
             name = f"through {how}{', pure twin' if pure else ''}"
             if wanted(name):
-                work = {"port": port, "count": count, "every": count // 100, "how": how}
-                # "At once", asyncio reads up to 64 pieces of 256 KiB before it is told to stop.
-                allowed = 80 * MIB if how in ("at once", "run") else 12 * MIB
-                report.passed(name, child(script, "batches", work, pure=pure), allowed)
+                fat = "floats" in how
+                shape = "floats" if fat else "mixed"
+                work = {"port": port, "count": count, "every": count // 100, "how": how, "shape": shape}
+                # Up to 64 pieces of 256 KiB are read before the transport is told to stop, or 2,000 rows.
+                allowed = 80 * MIB if fat or how in ("at once", "run") else 12 * MIB
+                answer = child(script, "batches", work, pure=pure)
+                report.passed(name, answer, allowed, allowed if fat else SLACK)
 
     with machine.serving("peer_servers.py", "sink") as (port, _):
         report.heading = "Parameters of execute_many, 1,000 bytes and more a row"
