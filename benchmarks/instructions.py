@@ -8,7 +8,7 @@ in ``instructions.json`` and the change. ``--check`` fails when a path takes ove
 
 Counts depend on the interpreter, the compilers, libc and Cython, so the file has an entry for each
 environment. In one that has none, ``--check`` builds the commit that last changed the file and counts that in
-place of it, with the paths as they are now. The compiler's options do not show: build as the Makefile does.
+place of it, with the paths as they are now, and with the CFLAGS that are set: the same ones, please.
 
 What is counted is all that the process does between two marks: the work itself and what CPython and libc do
 for it, but neither the start of Python nor the kernel. The cyclic garbage collector is off. The processor
@@ -186,6 +186,8 @@ def environment(packages: Path) -> str:
     compilers.append(f"clang-{clang}" if (clang := _marks(rb"clang version ([\d.]+)", data)) else "")
     configured = sysconfig.get_config_var("CONFIG_ARGS") or ""
     kinds = {
+        # Built without -DNDEBUG: CFLAGS in the environment take the place of those Python was built with.
+        "asserts": b"__assert_fail" in data,
         "debug": sysconfig.get_config_var("Py_DEBUG"),
         "freethreaded": sysconfig.get_config_var("Py_GIL_DISABLED"),
         "lto": "--with-lto" in configured,

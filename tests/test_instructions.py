@@ -162,6 +162,10 @@ def test_environment(monkeypatch, tmp_path):
     found = instructions.environment(tmp_path)
     assert " gcc-12.2.0 cython-3.3.1 " in found
     assert re.match(r"\w+-3\.\d+\.\d+", found)
+    assert " asserts " not in found
+    with (tmp_path / f"asyncbolt/_packstream{suffix}").open("ab") as file:
+        file.write(b"__assert_fail\0")
+    assert " asserts " in instructions.environment(tmp_path)
 
 
 def test_paths_have_names_and_are_made_of_what_exists():
