@@ -41,6 +41,7 @@ from .states import (
     State,
     Table,
     rule_for,
+    sendable,
     table,
 )
 from .versions import MAP, VERSIONS, Facts, facts, known_versions, version_text
@@ -49,6 +50,16 @@ __all__ = ["ClientConnection", "Request"]
 
 _ALL: Final = -1
 _LATEST: Final = -1
+
+# Up to Python 3.11 a look at a member of an enumeration runs code of Python.
+_RUN: Final = Message.RUN
+_PULL: Final = Message.PULL
+_DISCARD: Final = Message.DISCARD
+_RESET: Final = Message.RESET
+_HELLO: Final = Message.HELLO
+_SUCCESS: Final = int(Message.SUCCESS)
+_IGNORED: Final = int(Message.IGNORED)
+_FAILURE: Final = int(Message.FAILURE)
 
 
 class _Stream:
@@ -87,7 +98,9 @@ class Request:
         "number",
     )
 
-    def __init__(self, message: Message, data: bytes, number: int) -> None:
+    def __init__(
+        self, message: Message, data: bytes, number: int, on_failure: State, n: int, qid: int
+    ) -> None:
         self.message = message
         self.data = data
         self.number = number
@@ -95,10 +108,10 @@ class Request:
         self.abandoned = False
         self.context: Any = None
         self._epoch = 0  # how many requests before it clear failures
-        self._n = _ALL
-        self._qid = _LATEST
+        self._n = n
+        self._qid = qid
         self._stream: _Stream | None = None
-        self._on_failure = State.FAILED
+        self._on_failure = on_failure
 
     def __repr__(self) -> str:
         state = "answered" if self.answered else "unanswered"
@@ -186,6 +199,8 @@ class ClientConnection:
         self._max_message_size = max_message_size
         self._facts: Facts | None = None
         self._table: Table = {}
+        self._sendable: Table = {}
+        self._two_fields = False  # RUN has no map of options
         self._reader: MessageReader | None = None
         self._writer: MessageWriter | None = None
         self._asks: dict[Message, bytes] = {}  # PULL and DISCARD of everything, packed
@@ -398,18 +413,18 @@ class ClientConnection:
                 transaction.
             PackError: a parameter cannot be packed.
         """
-        rule = self._check(Message.RUN)
+        rule = self._check(_RUN)
         known = self._known()
-        options = request_map(known, Message.RUN, extra)
+        options = request_map(known, _RUN, extra) if extra else {}
         if options and rule.success is State.TX_STREAMING:
             raise LocalProtocolError(
                 f"RUN inside a transaction takes no {', '.join(options)}: these belong to its BEGIN"
                 f" (state {self.state})"
             )
-        text = fit_field(known, Message.RUN, 0, statement)
-        arguments = {} if parameters is None else fit_field(known, Message.RUN, 1, parameters)
-        fields = (text, arguments, options)[: len(known.layouts[Message.RUN].fields)]
-        return self._send(Message.RUN, rule, fields)
+        text = statement if type(statement) is str else fit_field(known, _RUN, 0, statement)
+        arguments = {} if parameters is None else fit_field(known, _RUN, 1, parameters)
+        fields = (text, arguments) if self._two_fields else (text, arguments, options)
+        return self._send(_RUN, rule, fields)
 
     def send_begin(self, **extra: Any) -> Request:
         """Send BEGIN (Bolt 3+). *extra* as in :meth:`send_run`."""
@@ -427,11 +442,11 @@ class ClientConnection:
             LocalProtocolError: no such stream is open, or a PULL or DISCARD of it is unanswered whose answer
                 may end it.
         """
-        return self._ask(Message.PULL, n, qid)
+        return self._ask(_PULL, n, qid)
 
     def send_discard(self, n: int = _ALL, qid: int = _LATEST) -> Request:
         """Send DISCARD (DISCARD_ALL up to Bolt 3). As :meth:`send_pull`."""
-        return self._ask(Message.DISCARD, n, qid)
+        return self._ask(_DISCARD, n, qid)
 
     def send_commit(self) -> Request:
         """Send COMMIT (Bolt 3+). All streams must be done, by the specification; most servers close them."""
@@ -498,8 +513,10 @@ class ClientConnection:
 
     def send_again(self, request: Request) -> Request:
         """Send the bytes of *request* as a new request, which is returned. Raises LocalProtocolError."""
-        rule = self._check(request.message, request._n, request._qid)
-        return self._enqueue(request.message, rule, request.data, request._n, request._qid)
+        message, n, qid = request.message, request._n, request._qid
+        rule = self._check(message)
+        stream = self._stream(message, n, qid) if message is _PULL or message is _DISCARD else None
+        return self._enqueue(message, rule, request.data, n, qid, stream)
 
     def abandon(self, request: Request) -> None:
         """Nobody wants the answer of *request* any more: its records are skipped undecoded as they come.
@@ -524,6 +541,8 @@ class ClientConnection:
         self.version = version
         self._facts = facts(version)
         self.state, self._table = table(version)
+        self._sendable = sendable(version)
+        self._two_fields = len(self._facts.layouts[_RUN].fields) == 2
         self._reader = MessageReader(
             version, extended_types=self._extended_types, max_message_size=self._max_message_size
         )
@@ -535,24 +554,15 @@ class ClientConnection:
         """Return the error for a request that may not be sent."""
         return LocalProtocolError(f"{self._label(message)} {text}")
 
-    def _check(self, message: Message, n: int = _ALL, qid: int = _LATEST) -> Rule:
+    def _check(self, message: Message) -> Rule:
         """Return the rule for a request that may be sent now, else raise LocalProtocolError."""
         state = self.state
-        if self.closed:
-            why = f": {self.error}" if self.error is not None else ""
-            raise self._refusal(message, f"cannot be sent, the connection is closed{why}")
-        if self._facts is None:
-            raise self._refusal(message, f"cannot be sent in state {state}: no version is agreed on yet")
-        if message not in self._facts.layouts:
-            raise self._refusal(message, f"does not exist in Bolt {version_text(self._facts.version)}")
-        rule = rule_for(self._table, state, message)
-        if rule.answer is Answer.IGNORE:
-            raise self._refusal(message, f"would be ignored in state {state}: RESET comes first")
-        if rule.answer is Answer.REFUSE:
-            raise self._refusal(message, f"may not be sent in state {state}")
-        if not rule.polite:
-            raise self._refusal(message, f"may not be sent in state {state}: streams are open, discard them")
-        if message is Message.RESET:
+        # Both see to everything that the version and the state decide; what is in flight decides the rest.
+        row = self._sendable.get(state)
+        rule = None if row is None or self.closed else row.get(message)
+        if rule is None:
+            raise self._unsendable(message)
+        if message is _RESET:
             self._check_reset()
             return rule
         if len(self.outstanding) >= self.max_unanswered and message is not Message.GOODBYE:
@@ -564,9 +574,24 @@ class ClientConnection:
         allowed = BEHIND.get(message)
         if allowed is not None:
             self._check_behind(message, allowed)
-        if message is Message.PULL or message is Message.DISCARD:
-            self._stream(message, n, qid)
         return rule
+
+    def _unsendable(self, message: Message) -> LocalProtocolError:
+        """Return the error that says why the version or the state has no place for a request."""
+        state = self.state
+        if self.closed:
+            why = f": {self.error}" if self.error is not None else ""
+            return self._refusal(message, f"cannot be sent, the connection is closed{why}")
+        if self._facts is None:
+            return self._refusal(message, f"cannot be sent in state {state}: no version is agreed on yet")
+        if message not in self._facts.layouts:
+            return self._refusal(message, f"does not exist in Bolt {version_text(self._facts.version)}")
+        rule = rule_for(self._table, state, message)
+        if rule.answer is Answer.IGNORE:
+            return self._refusal(message, f"would be ignored in state {state}: RESET comes first")
+        if rule.answer is Answer.REFUSE:
+            return self._refusal(message, f"may not be sent in state {state}")
+        return self._refusal(message, f"may not be sent in state {state}: streams are open, discard them")
 
     def _check_reset(self) -> None:
         for request in self.outstanding:
@@ -609,18 +634,19 @@ class ClientConnection:
         return stream
 
     def _ask(self, message: Message, n: int, qid: int) -> Request:
-        rule = self._check(message, n, qid)
+        rule = self._check(message)
+        stream = self._stream(message, n, qid)
         if n == _ALL and qid == _LATEST:
             data = self._asks.get(message)
             if data is not None:
-                return self._enqueue(message, rule, data, n, qid)
+                return self._enqueue(message, rule, data, n, qid, stream)
         fields: tuple[Any, ...] = ()
         if self.has("streams"):
             fields = ({"n": n},) if qid == _LATEST else ({"n": n, "qid": qid},)
-        request = self._send(message, rule, fields, n, qid)
+        data = self._pack(message, fields)
         if n == _ALL and qid == _LATEST:
-            self._asks[message] = request.data
-        return request
+            self._asks[message] = data
+        return self._enqueue(message, rule, data, n, qid, stream)
 
     def _pack(self, message: Message, fields: tuple[Any, ...]) -> bytes:
         writer = self._writer
@@ -640,28 +666,25 @@ class ClientConnection:
                 )
         return data
 
-    def _send(
-        self, message: Message, rule: Rule, fields: tuple[Any, ...], n: int = _ALL, qid: int = _LATEST
-    ) -> Request:
-        return self._enqueue(message, rule, self._pack(message, fields), n, qid)
+    def _send(self, message: Message, rule: Rule, fields: tuple[Any, ...]) -> Request:
+        return self._enqueue(message, rule, self._pack(message, fields))
 
-    def _enqueue(self, message: Message, rule: Rule, data: bytes, n: int, qid: int) -> Request:
-        """Queue the bytes of a request that :meth:`_check` has passed, and predict what it does."""
-        request = Request(message, data, self._sent)
+    def _enqueue(
+        self,
+        message: Message,
+        rule: Rule,
+        data: bytes,
+        n: int = _ALL,
+        qid: int = _LATEST,
+        stream: _Stream | None = None,
+    ) -> Request:
+        """Queue the bytes of a request that :meth:`_check` has passed, and predict what it does.
+
+        *stream* is what a PULL or DISCARD means.
+        """
+        request = Request(message, data, self._sent, rule.failure, n, qid)
         self._sent += 1
-        request._n = n
-        request._qid = qid
-        request._on_failure = rule.failure
-        if message in CLEARING:
-            self._epoch += 1
-            self._forget_streams()
-            self.state = rule.success
-        elif message is Message.RUN:
-            request._stream = self._latest = _Stream()
-            self._open[self._latest] = None
-            self.state = rule.success
-        elif message is Message.PULL or message is Message.DISCARD:
-            stream = self._stream(message, n, qid)
+        if stream is not None:
             request._stream = stream
             if n == _ALL:
                 self._end(stream, rule)
@@ -669,7 +692,13 @@ class ClientConnection:
                 stream.asked = True
                 assert rule.more is not None
                 self.state = rule.more
+        elif message is _RUN:
+            request._stream = self._latest = _Stream()
+            self._open[self._latest] = None
+            self.state = rule.success
         else:
+            if message in CLEARING:
+                self._epoch += 1
             self._forget_streams()
             self.state = rule.success
         request._epoch = self._epoch
@@ -696,7 +725,10 @@ class ClientConnection:
             if kind is list:
                 self._records(item, events)
             elif kind is tuple:
-                self._answer(item[0], item[1:], events)
+                if len(item) == 2 and item[0] == _SUCCESS and type(item[1]) is dict and self.outstanding:
+                    self._success(item[1], events)
+                else:
+                    self._answer(item[0], item[1:], events)
             else:
                 self._unreadable(item, events)
             if self.closed:
@@ -717,7 +749,7 @@ class ClientConnection:
         self._fail(error, events)
 
     def _records(self, rows: list[tuple[Any, ...]], events: list[ClientEvent]) -> None:
-        if not self.outstanding or self.outstanding[0].message is not Message.PULL:
+        if not self.outstanding or self.outstanding[0].message is not _PULL:
             self._sin("the server sent a RECORD", events)
         elif self._failed:
             self._sin("the server sent a RECORD behind a failure", events)
@@ -729,7 +761,7 @@ class ClientConnection:
             self._sin(f"the server sent {message_name(signature)}, which is no answer,", events)
         elif not self.outstanding:
             self._sin(f"the server sent {message_name(signature)}", events)
-        elif signature == Message.IGNORED:
+        elif signature == _IGNORED:
             # Some servers add a map.
             if len(fields) > 1:
                 self._sin(f"the server sent IGNORED with {len(fields)} fields", events)
@@ -737,8 +769,6 @@ class ClientConnection:
                 self._ignored(events)
         elif len(fields) != 1 or type(fields[0]) is not dict:
             self._sin(f"the server sent {message_name(signature)} with something else than one map", events)
-        elif signature == Message.SUCCESS:
-            self._success(fields[0], events)
         else:
             self._failure(fields[0], events)
 
@@ -758,19 +788,21 @@ class ClientConnection:
         if self._failed and current and message in UNSOUND_WHEN_FAILED:
             self._sin("the server sent SUCCESS behind a failure", events)
             return
-        more = bool(metadata.get("has_more"))
-        if message is Message.PULL and more and request._n == _ALL:
+        more = metadata.get("has_more")
+        if more and message is _PULL and request._n == _ALL:
             self._sin("the server sent SUCCESS with has_more although every record was asked for", events)
             return
-        self._answered()
-        if message in CLEARING:
-            self._failed = False
-            self._last_failure = None
-        elif message is Message.HELLO:
-            self._greeted(request, metadata)
+        self.outstanding.popleft()
+        request.answered = True
         stream = request._stream
-        if stream is not None and current:
-            if message is Message.RUN:
+        if stream is None:
+            if message in CLEARING:
+                self._failed = False
+                self._last_failure = None
+            elif message is _HELLO:
+                self._greeted(request, metadata)
+        elif current:
+            if message is _RUN:
                 stream.qid = metadata.get("qid")
                 if stream.qid is not None and stream in self._open:
                     self._named.setdefault(stream.qid, stream)
@@ -824,7 +856,7 @@ class ClientConnection:
         events.append(ConnectionFailed(error))
 
 
-_SUMMARIES: Final = frozenset({Message.SUCCESS, Message.IGNORED, Message.FAILURE})
+_SUMMARIES: Final = frozenset({_SUCCESS, _IGNORED, _FAILURE})
 _NEVER_IGNORED: Final = frozenset({Message.HELLO, Message.LOGON, Message.RESET})
 
 

@@ -7,10 +7,12 @@ be in once everything sent has been answered. ``Rule`` says what one state does 
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Mapping
 from typing import Final
 
 from .._constants import NEWEST, Message, Version
+from .versions import facts
 
 __all__ = ["BEHIND", "FENCES", "MAX_UNANSWERED", "TABLES", "Answer", "Rule", "State", "Table", "table"]
 
@@ -262,6 +264,20 @@ def rule_for(rows: Table, state: State, message: Message) -> Rule:
     if row is None:
         return _REFUSED
     return row.get(message, _REFUSED)
+
+
+@functools.cache
+def sendable(version: Version) -> Table:
+    """Return the part of *version*'s table that a client may use: polite, and not answered in vain."""
+    layouts = facts(version).layouts
+    return {
+        state: {
+            message: rule
+            for message, rule in row.items()
+            if message in layouts and rule.polite and rule.answer not in (Answer.IGNORE, Answer.REFUSE)
+        }
+        for state, row in table(version)[1].items()
+    }
 
 
 # What may stand behind what on the wire, for a client. A state table alone does not say it, since a request
