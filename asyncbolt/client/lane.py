@@ -464,10 +464,31 @@ class Lane:
             or self._lease is not None
         )
 
-    @property
-    def quiet(self) -> bool:
-        """Whether nothing is on its way to the server or back, so that nothing could travel together."""
-        return not (self._flight or self._open or self._reset is not None)
+    def write_alone(self, job: Job) -> bool:
+        """Write *job* at once where nothing is queued, on its way or to be seen to first; else return False.
+
+        What :meth:`submit` and :meth:`pump` come to, in the case that is most frequent.
+        """
+        if (
+            self._flight
+            or self._queue
+            or self._open
+            or self._lease is not None
+            or job.lease is not None
+            or job.exclusive
+            or self._reset is not None
+            or self._interrupts
+            or self._failure
+            or self._hold
+            or self._again
+            or self._guards
+            or not self.writable
+            or self.closing
+            or self.error is not None
+        ):
+            return False
+        self._write(job)
+        return True
 
     @property
     def pending(self) -> int:

@@ -638,15 +638,12 @@ class ClientSession:
     async def _call(self, job: Job, timeout: float | None) -> Any:
         """Submit *job* and wait for its result."""
         future = job.waiter = self._loop.create_future()
-        lane = self._lane
-        quiet = lane.quiet
-        lane.submit(job)
-        if not self._flush_due:
-            if quiet:
-                # Nothing is under way that this could travel with: a turn of the loop is saved.
-                self._flush()
-            else:
-                self._schedule()
+        # Nothing is under way that it could travel with: a turn of the loop is saved.
+        if not self._flush_due and self._lane.write_alone(job):
+            self._protocol._flush()
+        else:
+            self._lane.submit(job)
+            self._schedule()
         if timeout is None:
             try:
                 return await future

@@ -119,7 +119,9 @@ class StreamJob(Statement):
         self.reader: asyncio.Future[None] | None = None
 
     def full(self) -> bool:
-        return self.buffered >= self.mark or len(self.pieces) >= _MOST_PIECES
+        # One piece is what the last read brought, however many rows it held: its reader is not behind.
+        waiting = len(self.pieces)
+        return waiting > 1 and (self.buffered >= self.mark or waiting >= _MOST_PIECES)
 
     def wake(self) -> None:
         reader = self.reader
@@ -136,9 +138,9 @@ class StreamJob(Statement):
         self.wake()
 
     def on_more(self) -> None:
-        # Doubled, so that who leaves early need not wait for more than about what was read already. A reader
-        # that is behind holds up the server in the middle of a PULL: then it had better be a short one.
-        self.fetch_size = self.least if len(self.pieces) > 1 else min(2 * self.fetch_size, self.most)
+        # Step by step, so that who leaves early need not wait for much more than what was read already. A
+        # reader that is behind holds up the server in the middle of a PULL: then it had better be a short one.
+        self.fetch_size = self.least if len(self.pieces) > 1 else min(4 * self.fetch_size, self.most)
 
     def on_done(self, summary: dict[str, Any]) -> None:
         self.summary = summary

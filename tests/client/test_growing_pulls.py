@@ -22,11 +22,11 @@ async def read(source, statement, **options):
 
 
 @pytest.mark.parametrize(
-    "rows, pulls", [(1, 1), (10, 1), (11, 2), (30, 2), (31, 3), (310, 5), (311, 6), (630, 7)]
+    "rows, pulls", [(1, 1), (10, 1), (11, 2), (50, 2), (51, 3), (210, 3), (211, 4), (370, 4), (371, 5)]
 )
 @aiotest(loops=LOOPS)
-async def test_each_pull_is_for_twice_as_many_up_to_sixteen_times(rows, pulls):
-    """10, 20, 40, 80, 160, 160 ..."""
+async def test_each_pull_is_for_four_times_as_many_up_to_sixteen_times(rows, pulls):
+    """10, 40, 160, 160 ..."""
     async with WireServer() as server, asyncbolt.connect(server.uri, fetch_size=10) as session:
         assert await read(session, f"ROWS {rows}") == rows
         assert server.messages.count("PULL") == pulls
@@ -61,7 +61,7 @@ async def test_a_reader_that_is_behind_is_asked_for_little_again():
         assert job.fetch_size == 10
         job.pieces.clear()
         job.on_more()
-        assert job.fetch_size == 20
+        assert job.fetch_size == 40
         await stream.aclose()
 
 

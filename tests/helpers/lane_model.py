@@ -366,6 +366,12 @@ class World:
         self.lane.pump()
         self.to_server += self.connection.data_to_send()
 
+    def submit(self, job: Job) -> None:
+        if self.rng.random() < 0.6 and self.lane.write_alone(job):
+            self.to_server += self.connection.data_to_send()
+        else:
+            self.lane.submit(job)
+
     def move(self) -> None:
         self.steps += 1
         rng = self.rng
@@ -468,7 +474,7 @@ class World:
             else:
                 outcome = Outcome()
                 ping = Reset(waiter=outcome)
-                self.lane.submit(ping)
+                self.submit(ping)
                 yield from self.wait(ping, outcome, self.patience())
             for _ in range(rng.randint(0, 3)):
                 yield
@@ -484,7 +490,7 @@ class World:
         else:
             job = Collect(script.text(), {}, lease=lease, waiter=outcome)
         try:
-            self.lane.submit(job)
+            self.submit(job)
         except BoltError as error:
             assert lease is not None
             return error
@@ -511,7 +517,7 @@ class World:
         size = rng.choice((1, 3, 10)) if self.streams and rng.random() < 0.8 else -1
         stream = Stream(script.text(), size, rng.choice((1, 4, 20)), lease)
         try:
-            self.lane.submit(stream)
+            self.submit(stream)
         except BoltError as error:
             return error
         patience = self.patience(script)
