@@ -29,6 +29,7 @@ cdef class Packer:
     cdef int grow(self, Py_ssize_t n) except -1
     cdef int refuse(self, str reason, tuple path=*) except -1
     cdef int write(self, object value, Py_ssize_t depth) except -1
+    cdef int write_rest(self, object value, Py_ssize_t depth) except -1
     cdef int check_depth(self, Py_ssize_t depth) except -1
     cdef int write_other(self, object value, Py_ssize_t depth) except -1
     cdef int write_int(self, object value) except -1

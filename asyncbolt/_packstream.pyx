@@ -317,27 +317,23 @@ cdef class Packer:
         raise pack_error(reason, tuple(trail), self.root) from None
 
     cdef int write(self, object value, Py_ssize_t depth) except -1:
+        cdef uint8_t *behind = write_atom(<PyObject *>value, self.buf + self.pos, self.buf + self.capacity)
+        if behind == NULL:
+            return self.write_rest(value, depth)
+        self.pos = behind - self.buf
+        return 0
+
+    cdef int write_rest(self, object value, Py_ssize_t depth) except -1:
+        """Write what is no atom, or had no room as one."""
         cdef object kind
         if PyUnicode_CheckExact(value):
             return self.write_str(value)
-        if PyLong_CheckExact(value):
-            return self.write_int(value)
-        if value is None or value is True or value is False:
-            if self.capacity - self.pos < 1:
-                self.grow(1)
-            self.buf[self.pos] = 0xC0 if value is None else (0xC3 if value is True else 0xC2)
-            self.pos += 1
-            return 0
         if PyDict_CheckExact(value):
             return self.write_dict(<dict>value, depth)
         if PyList_CheckExact(value):
             return self.write_list(<list>value, depth)
-        if PyFloat_CheckExact(value):
-            return self.write_double(PyFloat_AS_DOUBLE(value))
         if PyTuple_CheckExact(value):
             return self.write_tuple(<tuple>value, depth)
-        if PyBytes_CheckExact(value):
-            return self.write_bytes(value)
         kind = type(value)
         if kind is UUID:
             if not self.uuids:
@@ -390,6 +386,18 @@ cdef class Packer:
         if kind is UnsupportedType:
             self.check_depth(depth)
             return self.write_unsupported(value, depth + 1)
+        if PyBytes_CheckExact(value):
+            return self.write_bytes(value)
+        if PyLong_CheckExact(value):
+            return self.write_int(value)
+        if PyFloat_CheckExact(value):
+            return self.write_double(PyFloat_AS_DOUBLE(value))
+        if value is None or value is True or value is False:
+            if self.capacity - self.pos < 1:
+                self.grow(1)
+            self.buf[self.pos] = 0xC0 if value is None else (0xC3 if value is True else 0xC2)
+            self.pos += 1
+            return 0
         return self.write_other(value, depth)
 
     cdef int check_depth(self, Py_ssize_t depth) except -1:
@@ -535,7 +543,7 @@ cdef class Packer:
                 if index == there:
                     break
             frame.index = index
-            self.write(value[index], depth + 1)
+            self.write_rest(value[index], depth + 1)
             index += 1
         self.frame = frame.outer
         if index != size or len(value) != size:
@@ -564,7 +572,7 @@ cdef class Packer:
                 continue
             self.pos = p - self.buf
             frame.index = index
-            self.write(value[index], depth + 1)
+            self.write_rest(value[index], depth + 1)
             p = self.buf + self.pos
             limit = self.buf + self.capacity
         self.pos = p - self.buf
@@ -607,7 +615,7 @@ cdef class Packer:
             self.write_str(key)
             frame.key = key_pointer
             self.frame = &frame
-            self.write(item, depth + 1)
+            self.write_rest(item, depth + 1)
             self.frame = frame.outer
             written += 1
             if PyDict_Size(value) != size:
@@ -896,6 +904,13 @@ cdef class Unpacker:
         if left < 0:
             raise errors.nothing_left(p - self.base)
         marker = p[0]
+        if 0xB0 <= marker < 0xC0:
+            self.p = p + 1
+            if marker < 0xB4 and left and self.temporal:
+                value = self.read_moment(marker & 0x0F, depth)
+                if value != NULL:
+                    return value
+            return self.read_structure(marker & 0x0F, depth, p)
         if 0x80 <= marker < 0x90:
             self.p = p + 1
             return self.string_of(marker & 0x0F, p)
@@ -918,13 +933,6 @@ cdef class Unpacker:
             value = self.read_map(size, depth, p)
             self.tracked = True
             return value
-        if 0xB0 <= marker < 0xC0:
-            self.p = p + 1
-            if marker < 0xB4 and left and self.temporal:
-                value = self.read_moment(marker & 0x0F, depth)
-                if value != NULL:
-                    return value
-            return self.read_structure(marker & 0x0F, depth, p)
         if 0xCC <= marker <= 0xCE:
             size = self.size_of(marker - 0xCC, "a byte array", p)
             if size > self.end - self.p:
