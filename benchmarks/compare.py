@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("--languages", action="store_true", help="drivers of other languages too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="store the figures there")
     parser.add_argument("--write", action="store_true", help="store them as results.json, and do as --render")
-    parser.add_argument("--render", action="store_true", help="make README and plot from results.json")
+    parser.add_argument("--render", action="store_true", help="make README, plot and docs from results.json")
     options = parser.parse_args()
     if options.write and (options.quick or options.only):
         parser.error("--write is for a full run: what README shows comes from one")
@@ -161,6 +161,7 @@ def main() -> None:
         import plot
 
         report.write_readme(results)
+        report.write_table(results)
         plot.write(results)
 
 

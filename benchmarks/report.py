@@ -15,6 +15,7 @@ from workloads import CLIENT, MSGSPEC, OFFICIAL, OFFICIAL_PURE, PYTHON, C, Targe
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results.json"
 README = ROOT / "README.md"
+TABLE = ROOT / "docs" / "_static" / "speed.txt"
 BEGIN = "<!-- speed: written by `make bench ARGS=--write` -->\n"
 END = "<!-- end of speed -->"
 
@@ -149,12 +150,8 @@ def _mark(results: Results, target: Target) -> str:
 
 def table(results: Results) -> str:
     """Everything: a line for each workload, with ratios and whether its targets are reached."""
-    languages = results.languages()
-    columns = [*workloads.COLUMNS, *languages]
-    heads = ["", *columns, f"c/{OFFICIAL}", f"c/{MSGSPEC}"]
-    if languages:
-        heads.append("c/best of languages")
-    heads.append("targets")
+    columns = workloads.COLUMNS
+    heads = ["", *columns, f"c/{OFFICIAL}", f"c/{MSGSPEC}", "targets"]
     lines: list[list[str]] = []
     for group, title in workloads.TITLES.items():
         works = [work for work in workloads.WORK.values() if work.group == group]
@@ -165,13 +162,12 @@ def table(results: Results) -> str:
         for work in works:
             line = [work.name, *(_cell(results, work.name, column) for column in columns)]
             line += [times(results.ratio(work.name, over)) for over in (OFFICIAL, MSGSPEC)]
-            if languages:
-                found = [results.ratio(work.name, language) for language in languages]
-                line.append(times(min((ratio for ratio in found if ratio), default=None)))
             marks = (_mark(results, target) for target in workloads.TARGETS if target.name == work.name)
             line.append(", ".join(mark for mark in marks if mark))
             lines.append(line)
     text = [_aligned(heads, lines), ""]
+    if results.languages():
+        text += [_languages(results), ""]
     shares = [(target, reached(results, target)) for target in workloads.TARGETS]
     measured = [(target, share) for target, share in shares if share is not None]
     below = [target.name for target, share in measured if share < 1]
@@ -192,6 +188,19 @@ def table(results: Results) -> str:
         )
     text += ["", workloads.NOTES, "", json.dumps(results.facts)]
     return "\n".join(text)
+
+
+def _languages(results: Results) -> str:
+    """The compiled client beside the drivers of other languages."""
+    languages = results.languages()
+    lines: list[list[str]] = []
+    for work in workloads.CLIENT_WORK:
+        if not any(results.rates.get(work.name, {}).get(language) for language in languages):
+            continue
+        ratios = [ratio for language in languages if (ratio := results.ratio(work.name, language))]
+        cells = [_cell(results, work.name, column) for column in (C, *languages)]
+        lines.append([work.name, *cells, times(min(ratios))])
+    return _aligned(["drivers of other languages", C, *languages, "c/best of them"], lines)
 
 
 def _aligned(heads: list[str], lines: list[list[str]]) -> str:
@@ -250,6 +259,11 @@ def with_section(readme: str, section: str) -> str:
     if not begin or not end:
         raise SystemExit("README.md lacks the two comments between which its table of speed stands")
     return before + begin + section + end + after
+
+
+def write_table(results: Results) -> None:
+    """Make the table that the documentation shows."""
+    TABLE.write_text(table(results) + "\n", encoding="utf-8")
 
 
 def write_readme(results: Results) -> None:

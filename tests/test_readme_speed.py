@@ -1,4 +1,4 @@
-"""README's table of speed is what the stored results give; ``make bench ARGS=--render`` makes it so."""
+"""README and documentation show what the stored results give: ``make bench ARGS=--render`` sees to it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import workloads
 def test_readme_shows_the_stored_results():
     readme = report.README.read_text(encoding="utf-8")
     assert report.with_section(readme, report.readme_section(report.load())) == readme
+
+
+def test_documentation_shows_the_stored_results():
+    assert report.TABLE.read_text(encoding="utf-8") == report.table(report.load()) + "\n"
 
 
 def test_results_are_complete():

@@ -139,7 +139,7 @@ class StreamJob(Statement):
 
     def on_more(self) -> None:
         # Step by step, so that who leaves early need not wait for much more than what was read already. A
-        # reader that is behind holds up the server in the middle of a PULL: then it had better be a short one.
+        # reader that is behind holds up the server in the middle of a PULL: then a short one is better.
         self.fetch_size = self.least if len(self.pieces) > 1 else min(4 * self.fetch_size, self.most)
 
     def on_done(self, summary: dict[str, Any]) -> None:
