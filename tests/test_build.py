@@ -76,7 +76,8 @@ def test_sdist_holds_sources_and_nothing_generated(sdist):
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"LICENSE", "README.md", "conftest.py", "pyproject.toml", "setup.py", "asyncbolt/py.typed"}
     wanted |= {f"asyncbolt/{name}{suffix}" for name in MODULES for suffix in (".pyx", ".pyi", "_py.py")}
-    wanted |= {"asyncbolt/_wire.pxd", "asyncbolt/_atoms.pxd", "asyncbolt/_packstream.pxd", "tests/helpers/aiohelp.py"}
+    wanted |= {f"asyncbolt/{name}.pxd" for name in ("_wire", "_atoms", "_packstream")}
+    wanted |= {"tests/helpers/aiohelp.py"}
     wanted |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "asyncbolt").rglob("*.py")}
     assert wanted <= names
     assert not [name for name in names if re.search(r"\.(c|so|pyd|html|pyc)$", name) and "docs" not in name]
