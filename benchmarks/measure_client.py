@@ -9,7 +9,7 @@ from typing import Any
 import canned
 import shapes
 import workloads
-from measure import Rate, Stopwatch, check
+from stopwatch import Rate, Stopwatch, check
 
 UNWIND = "UNWIND $rows AS row CREATE (n:Person) SET n = row"
 BATCH = 1000  # maps of one UNWIND

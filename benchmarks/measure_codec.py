@@ -12,7 +12,7 @@ from typing import Any
 
 import shapes
 import workloads
-from measure import Rate, repeated
+from stopwatch import Rate, repeated
 
 from asyncbolt import Message
 from asyncbolt.chunking import MessageReader, MessageWriter

@@ -8,7 +8,7 @@ import importlib
 import shapes
 import toolkit
 import workloads
-from measure import Rate, Stopwatch, check, repeated
+from stopwatch import Rate, Stopwatch, check, repeated
 
 import asyncbolt
 from asyncbolt.chunking import MessageReader
