@@ -126,15 +126,8 @@ class BoltClientProtocol(asyncio.Protocol):
         events = connection.receive_data(data)
         if self._log is not None:
             self._log.received(data, events)
-        if not events:
-            return
-        owner = self._owner
-        if owner is None:
+        if events:
             self._dispatch(events)
-            return
-        owner.events_received(events)
-        if connection.closed:
-            self._finish()
 
     def _dispatch(self, events: list[ClientEvent]) -> None:
         owner = self._owner
@@ -142,12 +135,7 @@ class BoltClientProtocol(asyncio.Protocol):
             owner.events_received(events)
         else:
             self._shake(events)
-        if self.connection.closed:
-            self._finish()
-
-    def _finish(self) -> None:
-        """Nothing comes any more: write what the peer is owed, and close."""
-        if self.transport is not None:
+        if self.connection.closed and self.transport is not None:
             self._flush()
             self.transport.close()
 

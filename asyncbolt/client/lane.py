@@ -470,18 +470,11 @@ class Lane:
         What :meth:`submit` and :meth:`pump` come to, in the case that is most frequent.
         """
         if (
-            self._flight
-            or self._queue
-            or self._open
-            or self._lease is not None
+            not self.idle
             or job.lease is not None
             or job.exclusive
-            or self._reset is not None
-            or self._interrupts
             or self._failure
             or self._hold
-            or self._again
-            or self._guards
             or not self.writable
             or self.closing
             or self.error is not None

@@ -238,7 +238,7 @@ class ClientSession:
         """Run *statement* and iterate over its rows, as lists of tuples in the portions that arrive.
 
         A list is what one read from the socket held; lists are never joined up to *fetch_size*. About two
-        ``fetch_size`` of rows wait at most when the reader is slow.
+        ``fetch_size`` of rows, or two such lists, wait at most when the reader is slow.
 
         While this is being read, another request on the same session makes the connection pull the rest of
         the rows into memory first (Bolt 4.0+ inside a transaction excepted), since nothing may stand behind

@@ -200,7 +200,6 @@ class ClientConnection:
         self._facts: Facts | None = None
         self._table: Table = {}
         self._sendable: Table = {}
-        self._two_fields = False  # RUN has no map of options
         self._reader: MessageReader | None = None
         self._writer: MessageWriter | None = None
         self._asks: dict[Message, bytes] = {}  # PULL and DISCARD of everything, packed
@@ -423,7 +422,7 @@ class ClientConnection:
             )
         text = statement if type(statement) is str else fit_field(known, _RUN, 0, statement)
         arguments = {} if parameters is None else fit_field(known, _RUN, 1, parameters)
-        fields = (text, arguments) if self._two_fields else (text, arguments, options)
+        fields = (text, arguments, options)[: len(known.layouts[_RUN].fields)]
         return self._send(_RUN, rule, fields)
 
     def send_begin(self, **extra: Any) -> Request:
@@ -542,7 +541,6 @@ class ClientConnection:
         self._facts = facts(version)
         self.state, self._table = table(version)
         self._sendable = sendable(version)
-        self._two_fields = len(self._facts.layouts[_RUN].fields) == 2
         self._reader = MessageReader(
             version, extended_types=self._extended_types, max_message_size=self._max_message_size
         )
@@ -757,6 +755,7 @@ class ClientConnection:
             events.append(RecordsReceived(self.outstanding[0], rows))
 
     def _answer(self, signature: int, fields: tuple[Any, ...], events: list[ClientEvent]) -> None:
+        """Take an answer that is no SUCCESS with its one map."""
         if signature not in _SUMMARIES:
             self._sin(f"the server sent {message_name(signature)}, which is no answer,", events)
         elif not self.outstanding:
@@ -792,8 +791,7 @@ class ClientConnection:
         if more and message is _PULL and request._n == _ALL:
             self._sin("the server sent SUCCESS with has_more although every record was asked for", events)
             return
-        self.outstanding.popleft()
-        request.answered = True
+        self._answered()
         stream = request._stream
         if stream is None:
             if message in CLEARING:

@@ -132,11 +132,9 @@ def request_map(facts: Facts, message: Message, given: Mapping[str, Any]) -> dic
     Keys that are None are left out: servers differ in what they make of null. Raises LocalProtocolError for a
     key that this version does not have, unless it is advisory, and for a value of the wrong kind.
     """
-    result: dict[str, Any] = {}
-    if not given:
-        return result
     keys = facts.keys[message]
     where = message_name(message, facts)
+    result: dict[str, Any] = {}
     for name, value in given.items():
         if value is None:
             continue
@@ -171,8 +169,6 @@ def _is_advisory(message: Message, name: str) -> bool:
 def fit_field(facts: Facts, message: Message, index: int, value: Any) -> Any:
     """Return *value* as field *index* of a request. Raises LocalProtocolError when it does not fit."""
     field = facts.layouts[message].fields[index]
-    if field.values is None and _CHECKS[field.kind](value):
-        return value
     return _fit(message_name(message, facts), field.name, field.kind, value, field.values)
 
 
