@@ -10,8 +10,6 @@ import canned
 import pytest
 import shapes
 
-import asyncbolt
-
 COUNTS = {"int": 50_000, "strings": 20_000, "mixed": 20_000, "node": 5_000, "floats": 300, "wide": 5_000}
 TINY = 500
 
@@ -20,17 +18,6 @@ TINY = 500
 def port() -> Iterator[int]:
     with canned.running() as port:
         yield port
-
-
-@pytest.fixture
-def session(port: int) -> Iterator[Any]:
-    """A connected session and the loop that it lives on."""
-    loop = asyncio.new_event_loop()
-    connected = loop.run_until_complete(asyncbolt.connect(f"bolt://127.0.0.1:{port}"))
-    yield loop, connected
-    connected.close()
-    loop.run_until_complete(connected.wait_closed())
-    loop.close()
 
 
 @pytest.mark.parametrize("shape", sorted(COUNTS))

@@ -22,17 +22,6 @@ def port() -> Iterator[int]:
         yield port
 
 
-@pytest.fixture
-def session(port: int) -> Iterator[Any]:
-    """A connected session and the loop that it lives on."""
-    loop = asyncio.new_event_loop()
-    connected = loop.run_until_complete(asyncbolt.connect(f"bolt://127.0.0.1:{port}"))
-    yield loop, connected
-    connected.close()
-    loop.run_until_complete(connected.wait_closed())
-    loop.close()
-
-
 @pytest.mark.parametrize("kind", toolkit.KINDS)
 def test_rows(benchmark: Any, session: Any, kind: str) -> None:
     loop, connected = session

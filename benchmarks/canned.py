@@ -11,12 +11,11 @@ import contextlib
 import functools
 import re
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
+import machine
 import shapes
 
 from asyncbolt import Message
@@ -179,19 +178,8 @@ def serve(listener: socket.socket) -> None:
 @contextlib.contextmanager
 def running() -> Iterator[int]:
     """Run the server in a process of its own, and give its port."""
-    process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).resolve())],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin is not None and process.stdout is not None
-    try:
-        yield int(process.stdout.readline())
-    finally:
-        process.stdin.close()
-        process.wait(10)
-        process.stdout.close()
+    with machine.serving("canned.py", pure=None) as (port, _):
+        yield port
 
 
 def main() -> None:

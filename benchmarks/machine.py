@@ -108,11 +108,15 @@ def child(
 
 
 @contextlib.contextmanager
-def serving(*command: str, pure: bool = False) -> Iterator[tuple[int, int]]:
-    """Run a server of this folder that prints its port and stops when its input ends; give (port, pid)."""
+def serving(*command: str, pure: bool | None = False) -> Iterator[tuple[int, int]]:
+    """Run a server of this folder that prints its port and stops when its input ends; give (port, pid).
+
+    *pure*: the twin that it runs on; None: the one that the environment chooses.
+    """
+    twin = {} if pure is None else {"ASYNCBOLT_IMPL": "python" if pure else "c"}
     process = subprocess.Popen(
         [sys.executable, str(FOLDER / command[0]), *command[1:]],
-        env=dict(os.environ, ASYNCBOLT_IMPL="python" if pure else "c"),
+        env=os.environ | twin,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import os
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
+import machine
 import shapes
 
 import asyncbolt
@@ -51,20 +49,8 @@ class Rows(asyncbolt.ServerSession):
 @contextlib.contextmanager
 def running(twin: str) -> Iterator[int]:
     """Run the server in a process of its own on one of the twins, and give its port."""
-    process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).resolve()), twin],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=dict(os.environ, ASYNCBOLT_IMPL=twin),
-    )
-    assert process.stdin is not None and process.stdout is not None
-    try:
-        yield int(process.stdout.readline())
-    finally:
-        process.stdin.close()
-        process.wait(10)
-        process.stdout.close()
+    with machine.serving("toolkit.py", twin, pure=twin == "python") as (port, _):
+        yield port
 
 
 async def main() -> None:
