@@ -36,8 +36,9 @@ The names below GqlError are those of the official Neo4j driver, with its fields
     |       |   |-- AuthConfigurationError
     |       |   |-- CertificateConfigurationError
     |       |   `-- UnsupportedServerProduct
-    |       `-- ConnectionPoolError
-    |           `-- ConnectionAcquisitionTimeoutError
+    |       |-- ConnectionPoolError
+    |       |   `-- ConnectionAcquisitionTimeoutError
+    |       `-- LeaseExpired                        (not in the official driver)
     |-- ServerIgnoredError                          a request that the server skipped
     |-- PackError (also ValueError)                 a value that Bolt cannot carry
     |-- UnpackError (also ValueError)               bytes that are no PackStream
@@ -77,6 +78,7 @@ __all__ = [
     "GqlErrorClassification",
     "HandshakeError",
     "IncompleteCommit",
+    "LeaseExpired",
     "LocalProtocolError",
     "Neo4jError",
     "NotALeader",
@@ -719,6 +721,10 @@ class ConnectionPoolError(DriverError):
 
 class ConnectionAcquisitionTimeoutError(ConnectionPoolError):
     """No connection of the pool became free in time."""
+
+
+class LeaseExpired(DriverError):
+    """The time for a page of a named position is over, and another consumer has got it."""
 
 
 class ServerIgnoredError(BoltError):

@@ -6,9 +6,9 @@ The codec fills their slots directly, so nothing here relies on a constructor ha
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
-from typing import Any, final
+from typing import Any, TypeVar, final
 
-__all__ = ["Entity", "Node", "Path", "Relationship", "UnboundRelationship"]
+__all__ = ["Entity", "EntitySetView", "Graph", "Node", "Path", "Relationship", "UnboundRelationship"]
 
 
 class Entity(Mapping[str, Any]):
@@ -449,3 +449,137 @@ class Path:
             left, right = ("-", "->") if one._end_element_id == node._element_id else ("<-", "-")
             text += f" {left}[{one._type}]{right} {node._element_id!r}"
         return f"<Path {text}>"
+
+
+_E = TypeVar("_E", bound=Entity)
+
+
+class EntitySetView(Mapping[str, _E]):
+    """The nodes or the relationships of a :class:`Graph`, as they are at the moment.
+
+    Iteration gives the entities; ``view[element_id]`` gives one, ``element_id in view`` and
+    ``entity in view`` both work, and ``keys()``, ``values()`` and ``items()`` are those of a dict by
+    ``element_id``.
+    """
+
+    __slots__ = ("_entities",)
+
+    def __init__(self, entities: dict[str, _E]) -> None:
+        self._entities = entities
+
+    def __getitem__(self, element_id: str) -> _E:
+        return self._entities[element_id]
+
+    def __len__(self) -> int:
+        return len(self._entities)
+
+    def __iter__(self) -> Iterator[_E]:  # type: ignore[override]
+        return iter(self._entities.values())
+
+    def __contains__(self, entity: object) -> bool:
+        if isinstance(entity, Entity):
+            return self._entities.get(entity._element_id) == entity
+        return entity in self._entities
+
+    def keys(self) -> KeysView[str]:
+        """The identities."""
+        return self._entities.keys()
+
+    def values(self) -> ValuesView[_E]:
+        """The entities."""
+        return self._entities.values()
+
+    def items(self) -> ItemsView[str, _E]:
+        """The identities and entities as pairs."""
+        return self._entities.items()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {list(self._entities.values())!r}>"
+
+
+class Graph:
+    """The nodes and relationships of a result, each once: ``await result.graph()`` gives one.
+
+    Its relationships know their nodes with labels and properties, as far as these came in the same result; a
+    node of which no more than the identity came is bare. What was added is changed so, too: a relationship in
+    a record has the nodes of the graph from then on.
+    """
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, Node] = {}
+        self._relationships: dict[str, Relationship] = {}
+        # Relationships by the identity of a node that is bare so far.
+        self._awaited: dict[str, list[Relationship]] = {}
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[Iterable[Any]]) -> Graph:
+        """Make a graph of everything in *rows*, records or tuples of values."""
+        graph = cls()
+        for row in rows:
+            # Not through the iterator of a record, which does not give out what Python cannot express.
+            graph._add_all(list(tuple.__iter__(row) if isinstance(row, tuple) else row))
+        return graph
+
+    @property
+    def nodes(self) -> EntitySetView[Node]:
+        """The nodes."""
+        return EntitySetView(self._nodes)
+
+    @property
+    def relationships(self) -> EntitySetView[Relationship]:
+        """The relationships."""
+        return EntitySetView(self._relationships)
+
+    def add(self, value: Any) -> None:
+        """Add the nodes, relationships and paths in *value*: one itself, or lists and maps with such in them.
+
+        Of what comes more than once the first is kept.
+        """
+        self._add_all([value])
+
+    def _add_all(self, waiting: list[Any]) -> None:
+        waiting.reverse()
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, Node):
+                self._add_node(value)
+            elif isinstance(value, Relationship):
+                self._add_relationship(value)
+            elif isinstance(value, Path):
+                for node in value._unique_nodes:
+                    self._add_node(node)
+                for one in value.relationships:
+                    self._add_relationship(one)
+            elif isinstance(value, (list, tuple)):
+                waiting.extend(reversed(value))
+            elif isinstance(value, dict):
+                waiting.extend(reversed(value.values()))
+
+    def _add_node(self, node: Node) -> None:
+        element_id = node._element_id
+        if element_id not in self._nodes:
+            self._nodes[element_id] = node
+        elif element_id in self._awaited:
+            self._nodes[element_id] = node
+            for one in self._awaited.pop(element_id):
+                self._join(one)
+
+    def _add_relationship(self, one: Relationship) -> None:
+        self._relationships.setdefault(one._element_id, one)
+        for node in one.nodes:
+            element_id = node._element_id
+            if element_id not in self._nodes:
+                self._nodes[element_id] = node
+                if not node._labels and not node._properties:
+                    self._awaited[element_id] = []
+            elif element_id in self._awaited and (node._labels or node._properties):
+                self._add_node(node)
+            if element_id in self._awaited:
+                self._awaited[element_id].append(one)
+        self._join(one)
+
+    def _join(self, one: Relationship) -> None:
+        one._nodes = (self._nodes[one._start_element_id], self._nodes[one._end_element_id])
+
+    def __repr__(self) -> str:
+        return f"<Graph of {len(self._nodes)} nodes and {len(self._relationships)} relationships>"

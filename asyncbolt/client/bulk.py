@@ -13,7 +13,7 @@ from ..exceptions import BoltError, PackError
 from .lane import Group, Lease, Statement
 
 if TYPE_CHECKING:
-    from .session import ClientSession
+    from .link import Link
 
 __all__ = ["BATCH_BYTES", "BATCH_ROWS", "BulkSummary", "execute_many"]
 
@@ -96,7 +96,7 @@ class Batch(Statement):
 
 
 async def execute_many(
-    session: ClientSession,
+    link: Link,
     statement: str,
     rows: Iterable[Any] | AsyncIterable[Any],
     *,
@@ -113,7 +113,7 @@ async def execute_many(
         raise ValueError("batch_rows and batch_bytes are at least 1")
     if parameters is not None and "rows" in parameters:
         raise ValueError("the parameter $rows is what the batches are passed in")
-    loop = session.loop
+    loop = link.loop
     deadline = Deadline(loop, timeout)
     total = len(rows) if isinstance(rows, Sized) else None
     summary = BulkSummary()
@@ -127,7 +127,7 @@ async def execute_many(
         """Wait for the oldest batch."""
         batch, future = flight[0]
         try:
-            answer = await session._bounded(future, deadline.remaining())
+            answer = await link._bounded(future, deadline.remaining())
         except asyncio.CancelledError:
             raise
         except TimeoutExpired:
@@ -157,7 +157,7 @@ async def execute_many(
             )
             first += len(chunk)
             try:
-                session._lane.submit(batch)
+                link._lane.submit(batch)
             except BoltError:
                 # Refused because of a batch before it, which knows why.
                 while flight:
@@ -165,7 +165,7 @@ async def execute_many(
                 raise
             flight.append((batch, future))
             # At once, so that the size of this batch tells how long the next may be.
-            session._flush()
+            link._flush()
             del chunk
             if batch.size:
                 fitting = batch_bytes * batch.rows // batch.size
@@ -182,7 +182,7 @@ async def execute_many(
         # Gone on its own account, it may be interrupted; otherwise what was sent is to happen.
         leave = not isinstance(error, (asyncio.CancelledError, TimeoutExpired))
         for batch, future in flight:
-            session._abandon(batch, leave=leave)
+            link._abandon(batch, leave=leave)
             if future.done() and not future.cancelled():
                 future.exception()
         raise

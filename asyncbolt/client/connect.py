@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import socket
 import ssl as _ssl
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -24,17 +25,44 @@ from ..exceptions import (
 from ..protocol import ClientConnection, HandshakeReason
 from ..protocol.handshake import FALLBACK_OFFERS, decode_offer
 from ..protocol.versions import facts
-from .session import RESET_TIMEOUT, ClientSession
+from .link import RESET_TIMEOUT, Link
+from .session import ClientSession
 from .uri import DEFAULT_PORT, Address, parse_uri
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Connecting", "Opener", "connect"]
+__all__ = ["Connecting", "Opener", "VersionMemory", "connect"]
 
-# The version that each address spoke last: host, port, TLS -> version.
-_remembered: OrderedDict[tuple[str, int, bool], Version] = OrderedDict()
-_MOST_REMEMBERED: Final = 1024
+class VersionMemory:
+    """The version that each address spoke last, for a bounded number of addresses."""
+
+    _MOST: Final = 1024
+
+    def __init__(self) -> None:
+        self._versions: OrderedDict[tuple[str, int, bool], Version] = OrderedDict()
+
+    def get(self, key: tuple[str, int, bool]) -> Version | None:
+        """Return the version of *key* (host, port, TLS), None when it is not known."""
+        return self._versions.get(key)
+
+    def learn(self, key: tuple[str, int, bool], version: Version) -> None:
+        """Remember that *key* speaks *version*."""
+        self._versions[key] = version
+        self._versions.move_to_end(key)
+        while len(self._versions) > self._MOST:
+            self._versions.popitem(last=False)
+
+    def forget(self, key: tuple[str, int, bool]) -> None:
+        """Forget what *key* speaks."""
+        self._versions.pop(key, None)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._versions.clear()
+
+
+_remembered: Final = VersionMemory()
 
 _RETRIED: Final = (HandshakeReason.NO_COMMON_VERSION, HandshakeReason.CLOSED_BEFORE_REPLY)
 
@@ -79,11 +107,19 @@ class Opener:
         notifications_minimum_severity: str | None = None,
         notifications_disabled: Iterable[str] | None = None,
         protocol_arguments: Mapping[str, Any] | None = None,
+        unix: str | None = None,
+        connect_timeout: float | None = None,
+        write_timeout: float | None = None,
+        keep_alive: bool = False,
+        oldest: bool = True,
+        memory: VersionMemory | None = None,
     ) -> None:
         if uri is not None:
             if host is not None or port is not None:
                 raise ConfigurationError("give a URI, or host and port, not both")
             address = parse_uri(uri)
+        elif unix is not None:
+            address = Address(unix, 0, path=unix)
         else:
             address = Address("127.0.0.1" if host is None else host, DEFAULT_PORT if port is None else port)
         if address.user is not None:
@@ -112,6 +148,11 @@ class Opener:
         self.max_inflight = max_inflight
         self.max_inflight_bytes = max_inflight_bytes
         self.reset_timeout = reset_timeout
+        self.connect_timeout = connect_timeout
+        self.write_timeout = write_timeout
+        self.keep_alive = keep_alive
+        self.oldest = oldest
+        self.memory = _remembered if memory is None else memory
         self._connection_options: dict[str, Any] = {"extended_types": extended_types}
         if max_message_size is not None:
             self._connection_options["max_message_size"] = max_message_size
@@ -129,43 +170,46 @@ class Opener:
     def _key(self) -> tuple[str, int, bool]:
         return self.address.host, self.address.port, self.ssl is not None
 
-    async def open(self, session: ClientSession | None = None, timeout: float | None = None) -> ClientSession:
-        """Connect and log in; *session*, when given, gets the new connection."""
-        loop = asyncio.get_running_loop()
-        if session is None:
-            session = ClientSession(self, loop)
+    async def open(self, timeout: float | None = None) -> ClientSession:
+        """Connect and log in; gives a new session."""
+        session = ClientSession(self, asyncio.get_running_loop())
+        await self.connect(session, timeout)
+        return session
+
+    async def connect(self, link: Link, timeout: float | None = None) -> None:
+        """Connect and log in; *link* gets the new connection."""
+        loop = link.loop
         deadline = Deadline(loop, self.timeout if timeout is None else timeout)
         if self.versions is not None:
             known = self.versions[0] if len(self.versions) == 1 else None
             if known is not None and _answers_unasked(known):
-                await self._try(session, deadline, version=known)
+                await self._try(link, deadline, version=known)
             else:
-                await self._try(session, deadline, versions=self.versions)
-            return session
-        known = _remembered.get(self._key)
+                await self._try(link, deadline, versions=self.versions)
+            return
+        known = self.memory.get(self._key)
         if known is not None and (_answers_unasked(known) or known in _FALLBACK_VERSIONS):
             guess: dict[str, Any] = {"version": known} if _answers_unasked(known) else {"versions": (known,)}
             try:
-                await self._try(session, deadline, **guess)
-                return session
+                await self._try(link, deadline, **guess)
+                return
             except (HandshakeError, ServiceUnavailable):
                 # Not taken any more, perhaps: ask.
-                _remembered.pop(self._key, None)
+                self.memory.forget(self._key)
         try:
-            await self._try(session, deadline)
+            await self._try(link, deadline)
         except HandshakeError as error:
-            if getattr(error, "reason", None) not in _RETRIED:
+            if not self.oldest or getattr(error, "reason", None) not in _RETRIED:
                 raise
             # Four slots are not enough for the oldest versions.
             try:
-                await self._try(session, deadline, offers=FALLBACK_OFFERS)
+                await self._try(link, deadline, offers=FALLBACK_OFFERS)
             except (HandshakeError, ServiceUnavailable):
                 raise error from None
-        return session
 
-    async def _try(self, session: ClientSession, deadline: Deadline, **offered: Any) -> None:
+    async def _try(self, link: Link, deadline: Deadline, **offered: Any) -> None:
         """Make one connection; *offered* as :class:`ClientConnection` takes it."""
-        loop = session.loop
+        loop = link.loop
         where = str(self.address)
         connection = ClientConnection(**offered, **self._connection_options)
         protocol = self._make_protocol(loop, connection)
@@ -179,12 +223,13 @@ class Opener:
                         deadline,
                         f"{where} is connected, but did not answer the handshake within {deadline.timeout} s",
                     )
-                session._attach(protocol)
-                login = await session._login(user_agent, token, self._login_options)
+                link._attach(protocol)
+                login = link._login(user_agent, token, self._login_options)
                 waiter: asyncio.Future[Any] = login.waiter  # type: ignore[assignment]
                 await bounded(
                     waiter, deadline, f"{where} did not answer the login within {deadline.timeout} s"
                 )
+                link._hear_hints(connection.hints)
             except Neo4jError:
                 raise
             except (HandshakeError, ServiceUnavailable) as error:
@@ -197,10 +242,7 @@ class Opener:
         version = connection.version
         if version is None or self.versions is not None:
             return  # what was asked for is not what others would get
-        _remembered[self._key] = version
-        _remembered.move_to_end(self._key)
-        while len(_remembered) > _MOST_REMEMBERED:
-            _remembered.popitem(last=False)
+        self.memory.learn(self._key, version)
 
     def _make_protocol(
         self, loop: asyncio.AbstractEventLoop, connection: ClientConnection
@@ -215,13 +257,33 @@ class Opener:
         self, loop: asyncio.AbstractEventLoop, protocol: BoltClientProtocol, deadline: Deadline
     ) -> None:
         address = self.address
+        limit = deadline
+        if self.connect_timeout is not None:
+            remaining = deadline.remaining()
+            if remaining is None or self.connect_timeout < remaining:
+                limit = Deadline(loop, self.connect_timeout)
+        connecting: Any
+        if address.path is not None:
+            if not hasattr(socket, "AF_UNIX"):
+                raise ConfigurationError("this platform has no Unix sockets")
+            connecting = loop.create_unix_connection(
+                lambda: protocol,
+                address.path,
+                ssl=self.ssl,
+                # A path is no name that a certificate could be made for.
+                server_hostname=None if self.ssl is None else "localhost",
+            )
+        else:
+            connecting = loop.create_connection(lambda: protocol, address.host, address.port, ssl=self.ssl)
         try:
-            await bounded(
-                loop.create_connection(lambda: protocol, address.host, address.port, ssl=self.ssl),
-                deadline,
-                f"no connection to {address} within {deadline.timeout} s",
+            transport, _ = await bounded(
+                connecting,
+                limit,
+                f"no connection to {address} within {limit.timeout} s",
                 undo=lambda pair: pair[0].abort(),
             )
+            if self.keep_alive and address.path is None:
+                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         except TimeoutExpired:
             raise
         except _ssl.SSLCertVerificationError as error:

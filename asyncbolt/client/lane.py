@@ -182,6 +182,10 @@ class Job:
         """
         return False
 
+    def clogged(self) -> bool:
+        """Return whether so many rows wait for their reader that none should be read from the socket."""
+        return self.full()
+
     # What the lane tells it: each at most once per received run of rows, never per record.
 
     def on_run(self, metadata: dict[str, Any]) -> None:
@@ -514,7 +518,7 @@ class Lane:
         if len(self._flight) != 1 or self._reset is not None or self.closing or self.error is not None:
             return False
         job = next(iter(self._flight))
-        if job.unwanted or not job.full():
+        if job.unwanted or not job.clogged():
             return False
         return not self._waiting()
 
@@ -582,6 +586,13 @@ class Lane:
                 self._wanted -= 1
             if isinstance(job, Statement) and job.pull is not None:
                 self.connection.abandon(job.pull)
+        self.drained(job)
+
+    def discard(self, job: Statement) -> None:
+        """The rows of *job* that have not come yet are not wanted, but its summary is."""
+        job.discard = True
+        if job.stage == WRITTEN and job.pull is not None:
+            self.connection.abandon(job.pull)
         self.drained(job)
 
     def drained(self, job: Job) -> None:
@@ -775,7 +786,7 @@ class Lane:
         self._wanted += 1
         if job.guarded:
             self._guards += 1
-        if job.__class__ is Begin:
+        if job.kind == "begin":
             lease = job.lease
             assert lease is not None
             lease.active = True
@@ -795,13 +806,13 @@ class Lane:
             connection = self.connection
             if connection.room <= 1:
                 return
-            if commit and not job.unwanted:
+            if commit and not (job.unwanted or job.discard):
                 self._fail(
                     job,
                     ResultFailedError(None, "the transaction ended before this result was read to its end"),
                 )
                 job.unwanted = LEFT
-            if job.unwanted:
+            if job.unwanted or job.discard:
                 pull = connection.send_discard(-1, job.qid)
                 job.fetch_size = -1
             elif lease is None and (waiting or self.closing):

@@ -276,7 +276,7 @@ class Pool:
     async def _new(self, deadline: Deadline) -> ClientSession:
         """Open a session in a place that is counted already."""
         try:
-            session = await self._opener.open(None, deadline.remaining())
+            session = await self._opener.open(deadline.remaining())
         except TimeoutExpired as error:
             self._vacate()
             raise ConnectionAcquisitionTimeoutError(f"no new connection in time: {error}") from error

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from .._constants import Message
-from ..aio._clock import Deadline, TimeoutExpired
-from ..exceptions import LocalProtocolError, ServiceUnavailable
-from ..protocol.events import ClientEvent
+from ..exceptions import LocalProtocolError
 from . import bulk
-from .lane import Group, Job, Lane, Login, Reset, Statement
+from .lane import Group, Reset, Statement
+from .link import Link
 from .stream import BatchStream, ClientResponse, FetchJob, FetchResult, RunStream, StreamJob
 from .transaction import Transaction
 
@@ -21,22 +19,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from .._constants import Version
     from ..aio.client import BoltClientProtocol
-    from ..protocol.client import ClientConnection, Request
     from .connect import Opener
 
 __all__ = ["ClientSession", "StatementOptions"]
-
-logger = logging.getLogger("asyncbolt.client")
-
-_T = TypeVar("_T")
-
-RESET_TIMEOUT: Final = 5.0
-CLOSE_TIMEOUT: Final = 30.0
-
-# So many times the reset timeout may pass while the server still sends rows.
-_RESET_PATIENCE: Final = 12
 
 
 class StatementOptions(TypedDict, total=False):
@@ -77,7 +63,7 @@ class AuthToken(dict[str, Any]):
     __str__ = __repr__
 
 
-class ClientSession:
+class ClientSession(Link):
     """A connection to a Bolt server. Any number of tasks may use it at once.
 
     Made by :func:`asyncbolt.connect`. Requests are written in the order in which they are asked for, without
@@ -90,67 +76,18 @@ class ClientSession:
     """
 
     def __init__(self, opener: Opener, loop: asyncio.AbstractEventLoop) -> None:
-        self._opener = opener
-        self._loop = loop
+        super().__init__(opener, loop)
         self._database = opener.database
-        self._fetch_size = opener.fetch_size
         self._default_extra: Mapping[str, Any] | None = (
             None if opener.database is None else {"db": opener.database}
         )
-        self._user_agent = ""
-        self._token: Mapping[str, Any] = {}
-        self._metadata: dict[str, Any] = {}
-        self._pipelined: list[StreamJob] = []
-        self._group: Group | None = None
-        self._closing: asyncio.Task[None] | None = None
 
     def _attach(self, protocol: BoltClientProtocol) -> None:
-        """Take a connection whose version is known, or guessed."""
-        opener = self._opener
-        self._protocol = protocol
-        self._connection: ClientConnection = protocol.connection
-        self._lane = Lane(
-            self._connection,
-            max_inflight=opener.max_inflight,
-            max_inflight_bytes=opener.max_inflight_bytes,
-            acknowledge=opener.on_failure is Message.ACK_FAILURE,
-        )
-        self._streams = self._connection.has("streams")
-        self._flush_due = False
-        self._paused = False
-        self._timed_reset: Request | None = None
-        self._reset_timer: asyncio.TimerHandle | None = None
-        self._idle_waiter: asyncio.Future[None] | None = None
-        self._pipelined = []
-        self._group = None
-        self._closing = None
-        protocol._own(self)
+        super()._attach(protocol)
+        self._pipelined: list[StreamJob] = []
+        self._group: Group | None = None
 
     # ---------------------------------------------------------------- what is known
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop that the session belongs to."""
-        return self._loop
-
-    @property
-    def protocol(self) -> BoltClientProtocol:
-        """The asyncio protocol of the connection."""
-        return self._protocol
-
-    @property
-    def version(self) -> Version:
-        """The Bolt version that is spoken, as (major, minor)."""
-        version = self._connection.version
-        assert version is not None
-        return version
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """What the server said to the login: ``server``, ``connection_id``, ``hints`` ..."""
-        return self._metadata
-
-    server_metadata = metadata
 
     @property
     def client_name(self) -> str:
@@ -161,11 +98,6 @@ class ClientSession:
     def auth_token(self) -> Mapping[str, Any]:
         """The auth token that was sent; its repr hides the credentials."""
         return AuthToken(self._token)
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether the connection is up, as far as is known; :meth:`ping` finds out."""
-        return self._lane.error is None and not self._lane.closing
 
     def __repr__(self) -> str:
         version = self._connection.version
@@ -419,18 +351,6 @@ class ClientSession:
         await self._await(reset, timeout)
         return ClientResponse(["Successfully reset server session"], {}, True)
 
-    async def ping(self, *, timeout: float | None = None) -> None:
-        """Find out whether the connection works, by a RESET that waits until nothing else is unanswered.
-
-        Args:
-            timeout: seconds to wait.
-
-        Raises:
-            ServiceUnavailable: it does not.
-            TimeoutError: no answer within *timeout*.
-        """
-        await self._call(Reset(), timeout)
-
     async def reconnect(self, *, timeout: float | None = None) -> None:
         """Connect again with the arguments of :func:`asyncbolt.connect`. What was in flight is lost.
 
@@ -439,34 +359,7 @@ class ClientSession:
         """
         self.abort()
         await self._protocol._wait_closed()
-        await self._opener.open(self, timeout)
-
-    def close(self, *, timeout: float = CLOSE_TIMEOUT) -> None:
-        """Take no more requests, and close the connection when those in flight are answered.
-
-        Does not wait: :meth:`wait_closed` does. An open transaction is rolled back.
-
-        Args:
-            timeout: seconds after which the connection is cut, answered or not.
-        """
-        if self._closing is not None:
-            return
-        self._lane.close()
-        self._closing = self._loop.create_task(self._close(timeout))
-
-    async def wait_closed(self) -> None:
-        """Wait until the connection is closed."""
-        if self._closing is not None:
-            await asyncio.shield(self._closing)
-        await self._protocol._wait_closed()
-
-    def abort(self) -> None:
-        """Cut the connection at once. What is unanswered fails."""
-        self._lane.close()
-        transport = self._protocol.transport
-        if transport is not None:
-            transport.abort()
-        self._lost(ServiceUnavailable("the session was aborted"))
+        await self._opener.connect(self, timeout)
 
     async def __aenter__(self) -> ClientSession:
         return self
@@ -477,50 +370,6 @@ class ClientSession:
         self.close()
         await self.wait_closed()
 
-    async def _close(self, timeout: float) -> None:
-        deadline = Deadline(self._loop, timeout)
-        protocol = self._protocol
-        try:
-            self._flush()
-            while not (self._lane.idle or self._lane.error is not None):
-                self._idle_waiter = self._loop.create_future()
-                timer = self._loop.call_later(deadline.remaining() or 0.0, _set, self._idle_waiter)
-                try:
-                    await self._idle_waiter
-                finally:
-                    timer.cancel()
-                    self._idle_waiter = None
-                if not deadline.remaining():
-                    break
-            transport = protocol.transport
-            if transport is None:
-                return
-            if not self._lane.idle:
-                transport.abort()
-                self._lost(
-                    ServiceUnavailable(f"the session was closed, and no answer came within {timeout:g} s")
-                )
-                return
-            connection = self._connection
-            if not connection.closed and connection.supports(Message.GOODBYE):
-                if protocol._log is not None:
-                    protocol._log.note("C: GOODBYE")
-                connection.send_goodbye()
-                protocol._flush()
-            transport.close()
-            # A peer that does not read keeps the transport open: its buffer is never empty.
-            timer = self._loop.call_later(deadline.remaining() or 0.0, transport.abort)
-            try:
-                await protocol._wait_closed()
-            finally:
-                timer.cancel()
-        finally:
-            if protocol.transport is not None:
-                protocol.transport.abort()
-            self._lost(ServiceUnavailable("the session is closed"))
-
-    # ---------------------------------------------------------------- between the lane and the transport
-
     def _extra(self, options: Mapping[str, Any]) -> Mapping[str, Any] | None:
         if not options.keys() <= _OPTIONS:
             unknown = ", ".join(sorted(options.keys() - _OPTIONS))
@@ -529,189 +378,7 @@ class ClientSession:
             return {**self._default_extra, **options}
         return options
 
-    def _submit(self, job: Job) -> None:
-        self._lane.submit(job)
-        self._schedule()
-
-    def _schedule(self) -> None:
-        """Write what may be written, in the next turn of the loop."""
-        if not self._flush_due:
-            self._flush_due = True
-            self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        """Let the lane write, in one go, and follow what it wants of the transport and the clock."""
-        self._flush_due = False
-        lane = self._lane
-        try:
-            lane.pump()
-        except Exception as error:
-            logger.exception("a fault in asyncbolt")
-            self._break(error)
-            return
-        self._protocol._flush()
-        reset = lane.reset_outstanding
-        if reset is not self._timed_reset:
-            self._time_reset(reset)
-        paused = lane.pause_wanted
-        if paused is not self._paused:
-            self._pause(paused)
-        if self._idle_waiter is not None and (lane.idle or lane.error is not None):
-            _set(self._idle_waiter)
-
-    def _break(self, error: BaseException) -> None:
-        transport = self._protocol.transport
-        if transport is not None:
-            transport.abort()
-        self._lost(error)
-
-    def _pause(self, paused: bool) -> None:
-        transport = self._protocol.transport
-        if transport is None or transport.is_closing():
-            return
-        self._paused = paused
-        if paused:
-            transport.pause_reading()
-        else:
-            transport.resume_reading()
-
-    def _time_reset(self, reset: Request | None) -> None:
-        self._timed_reset = reset
-        if self._reset_timer is not None:
-            self._reset_timer.cancel()
-            self._reset_timer = None
-        if reset is not None:
-            self._wait_for_reset(_RESET_PATIENCE)
-
-    def _wait_for_reset(self, patience: int) -> None:
-        seconds = self._opener.reset_timeout
-        self._reset_timer = self._loop.call_later(
-            seconds, self._reset_expired, patience, self._protocol.bytes_received
-        )
-
-    def _reset_expired(self, patience: int, received: int) -> None:
-        if patience and self._protocol.bytes_received != received:
-            # It is still sending what it had: a busy server may take seconds to notice a RESET.
-            self._wait_for_reset(patience - 1)
-            return
-        seconds = self._opener.reset_timeout
-        self._break(ServiceUnavailable(f"the server did not answer RESET within {seconds:g} s"))
-
-    def _drained(self, job: Job) -> None:
-        """The slow reader of *job* has caught up."""
-        self._lane.drained(job)
-        if self._paused or self._lane.stream_waits:
-            self._schedule()
-
-    def _lost(self, error: BaseException) -> None:
-        if self._reset_timer is not None:
-            self._reset_timer.cancel()
-            self._reset_timer = None
-        self._lane.lost(error)
-        if self._idle_waiter is not None:
-            _set(self._idle_waiter)
-
-    # What the protocol tells
-
-    def events_received(self, events: list[ClientEvent]) -> None:
-        """Called by the protocol: the connection has news."""
-        lane = self._lane
-        lane.receive(events)
-        if lane.error is not None:
-            self._lost(lane.error)
-        if lane.idle and self._timed_reset is None and not self._paused and self._idle_waiter is None:
-            return  # nothing to write, and nothing to see to
-        self._flush()
-
-    def writing_paused(self, paused: bool) -> None:
-        """Called by the protocol: the transport has enough to write, or has written it."""
-        self._lane.writable = not paused
-        if not paused:
-            self._schedule()
-
-    def connection_closed(self) -> None:
-        """Called by the protocol: the transport is gone."""
-        self._lost(self._connection.error or ServiceUnavailable("the connection is closed"))
-
-    # ---------------------------------------------------------------- waiting
-
-    async def _call(self, job: Job, timeout: float | None) -> Any:
-        """Submit *job* and wait for its result."""
-        future = job.waiter = self._loop.create_future()
-        # Nothing is under way that it could travel with: a turn of the loop is saved.
-        if not self._flush_due and self._lane.write_alone(job):
-            self._protocol._flush()
-        else:
-            self._lane.submit(job)
-            self._schedule()
-        if timeout is None:
-            try:
-                return await future
-            except asyncio.CancelledError:
-                self._abandon(job)
-                raise
-        return await self._await(job, timeout)
-
-    async def _await(self, job: Job, timeout: float | None) -> Any:
-        try:
-            return await self._bounded(cast("asyncio.Future[Any]", job.waiter), timeout)
-        except (asyncio.CancelledError, TimeoutExpired):
-            self._abandon(job)
-            raise
-
-    async def _bounded(self, future: asyncio.Future[_T], timeout: float | None) -> _T:
-        """Await *future*, at most *timeout* seconds."""
-        if timeout is None:
-            return await future
-        timer = self._loop.call_later(timeout, _expire, future, timeout)
-        try:
-            return await future
-        finally:
-            timer.cancel()
-
-    def _abandon(self, job: Job, *, leave: bool = False) -> None:
-        self._lane.abandon(job, leave=leave)
-        self._schedule()
-
-    def _leave_later(self, jobs: tuple[Job, ...]) -> None:
-        """Called by finalizers, in whatever thread and moment: leave *jobs* in the loop's next turn."""
-        try:
-            self._loop.call_soon_threadsafe(self._leave, jobs)
-        except RuntimeError:
-            pass  # the loop is closed, and the connection with it
-
-    def _leave(self, jobs: tuple[Job, ...]) -> None:
-        for job in jobs:
-            self._abandon(job, leave=True)
-
     def _take_pipeline(self) -> tuple[list[StreamJob], Group | None]:
         jobs, group = self._pipelined, self._group
         self._pipelined, self._group = [], None
         return jobs, group
-
-    async def _login(
-        self, user_agent: str, token: Mapping[str, Any], options: Mapping[str, Any], wait: bool = True
-    ) -> Login:
-        """Send HELLO and LOGON, or INIT."""
-        self._user_agent = user_agent
-        self._token = token
-        senders: list[Callable[[ClientConnection], Request]] = [
-            lambda connection: connection.send_hello(user_agent, token, **options)
-        ]
-        if self._connection.supports(Message.LOGON):
-            senders.append(lambda connection: connection.send_logon(token))
-        login = Login(*senders, waiter=self._loop.create_future())
-        self._lane.submit(login)
-        self._metadata = login.answers
-        self._flush()
-        return login
-
-
-def _set(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-def _expire(future: asyncio.Future[Any], timeout: float) -> None:
-    if not future.done():
-        future.set_exception(TimeoutExpired(f"no answer within {timeout:g} s"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from ..exceptions import LocalProtocolError, ResultConsumedError, ResultFailedError
 from .lane import Group, Lease, Statement
@@ -13,6 +13,7 @@ from .lane import Group, Lease, Statement
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from .link import Link
     from .session import ClientSession
 
 __all__ = ["BatchStream", "ClientResponse", "FetchResult", "RunStream"]
@@ -156,7 +157,7 @@ class _Stream:
 
     __slots__ = ("__weakref__", "_ended", "_jobs", "_session", "_timeout")
 
-    def __init__(self, session: ClientSession, timeout: float | None) -> None:
+    def __init__(self, session: Link, timeout: float | None) -> None:
         self._session = session
         self._timeout = timeout
         self._jobs: deque[StreamJob] | None = None  # None: not sent yet
@@ -229,7 +230,7 @@ class BatchStream(_Stream):
 
     def __init__(
         self,
-        session: ClientSession,
+        session: Link,
         statement: str,
         parameters: Mapping[str, Any] | None,
         extra: Mapping[str, Any] | None,
@@ -349,7 +350,7 @@ class RunStream(_Stream):
         """How many pipelined statements were ignored because one before them failed."""
 
     def _submit(self) -> deque[StreamJob]:
-        session = self._session
+        session = cast("ClientSession", self._session)
         jobs, group = session._take_pipeline() if self._lease is None else ([], None)
         if self._arguments is not None:
             statement, parameters, extra = self._arguments

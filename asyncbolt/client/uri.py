@@ -7,17 +7,18 @@ from urllib.parse import unquote, urlsplit
 
 from ..exceptions import ConfigurationError
 
-__all__ = ["DEFAULT_PORT", "Address", "parse_uri"]
+__all__ = ["DEFAULT_PORT", "Address", "parse_uri", "unix_path"]
 
 DEFAULT_PORT: Final = 7687
 
 # scheme: (TLS, certificate checked)
 _SCHEMES: Final = {"bolt": (False, True), "bolt+s": (True, True), "bolt+ssc": (True, False)}
+_UNIX: Final = "bolt+unix"
 _ROUTING: Final = frozenset(("neo4j", "neo4j+s", "neo4j+ssc"))
 
 
 class Address(NamedTuple):
-    """Where a server is, and how to talk to it."""
+    """Where a server is, and how to talk to it; with a *path*, which is *host* too, it is a Unix socket."""
 
     host: str
     port: int
@@ -25,8 +26,11 @@ class Address(NamedTuple):
     verified: bool = True
     user: str | None = None
     password: str | None = None
+    path: str | None = None
 
     def __str__(self) -> str:
+        if self.path is not None:
+            return self.path
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
@@ -37,7 +41,8 @@ class Address(NamedTuple):
 def parse_uri(uri: str) -> Address:
     """Read ``scheme://[user:password@]host[:port]``; schemes: ``bolt``, ``bolt+s`` and ``bolt+ssc``.
 
-    ``+s`` is TLS with a certificate that is checked, ``+ssc`` TLS with any certificate.
+    ``+s`` is TLS with a certificate that is checked, ``+ssc`` TLS with any certificate. ``bolt+unix:///path``
+    is a Unix socket.
 
     Raises:
         ConfigurationError: it is something else.
@@ -51,8 +56,11 @@ def parse_uri(uri: str) -> Address:
             f"{scheme}:// needs a routing driver, such as asyncbolt.AsyncGraphDatabase; one connection to one"
             f" server is {scheme.replace('neo4j', 'bolt')}://"
         )
+    if scheme == _UNIX:
+        path = unix_path(uri)
+        return Address(path, 0, path=path)
     if scheme not in _SCHEMES:
-        raise ConfigurationError(f"unknown scheme {scheme}://, known are {', '.join(_SCHEMES)}")
+        raise ConfigurationError(f"unknown scheme {scheme}://, known are {', '.join(_SCHEMES)}, {_UNIX}")
     parts = urlsplit(uri)
     try:
         port = parts.port
@@ -71,6 +79,19 @@ def parse_uri(uri: str) -> Address:
         None if parts.username is None else unquote(parts.username),
         None if parts.password is None else unquote(parts.password),
     )
+
+
+def unix_path(uri: str) -> str:
+    """Return the path of a Unix socket's URI, ``bolt+unix:///path``.
+
+    Raises:
+        ConfigurationError: there is none, or something else beside it.
+    """
+    parts = urlsplit(uri)
+    path = unquote(parts.path)
+    if parts.netloc or path in ("", "/") or parts.query or parts.fragment:
+        raise ConfigurationError(f"{_shown(uri)}: bolt+unix:///path/of/the/socket is expected")
+    return path
 
 
 def _shown(uri: str) -> str:

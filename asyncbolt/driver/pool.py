@@ -1,0 +1,645 @@
+"""The connections of a driver on one event loop: given out first come, first served."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import math
+from collections import deque
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from ..aio._clock import Deadline, TimeoutExpired
+from ..client.connect import Opener, VersionMemory
+from ..exceptions import (
+    BoltError,
+    ConfigurationError,
+    ConnectionAcquisitionTimeoutError,
+    ConnectionPoolError,
+    DatabaseUnavailable,
+    ForbiddenOnReadOnlyDatabase,
+    HandshakeError,
+    LocalProtocolError,
+    Neo4jError,
+    NotALeader,
+    ServiceUnavailable,
+    UnsupportedServerProduct,
+)
+from . import clock
+from .addressing import Address, UnixAddress
+from .auth import auth_map
+from .connection import Connection
+from .listeners import ConnectionAcquired, ConnectionOpened, Listeners, tell
+from .tls import TlsContexts
+
+if TYPE_CHECKING:
+    from .config import PoolConfig
+    from .routing import HomeDatabases
+
+__all__ = ["Acquisition", "AddressStats", "DirectPool", "Pool", "PoolStats"]
+
+logger = logging.getLogger("asyncbolt.driver")
+
+# Seconds that the closing of a connection may take behind the driver's back, and in front of it.
+_CLOSE_SECONDS: Final = 5.0
+
+_AUTHORIZATION_EXPIRED: Final = "Neo.ClientError.Security.AuthorizationExpired"
+_SECURITY: Final = "Neo.ClientError.Security."
+
+
+@dataclass(frozen=True, slots=True)
+class AddressStats:
+    """Connections to one address: ``in_use``, ``idle``, ``opening``; and tasks ``waiting`` for one."""
+
+    in_use: int
+    idle: int
+    opening: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """The state of a pool, and what it has done since it was made.
+
+    Attributes:
+        addresses: the state by address.
+        opened: connections opened.
+        closed: connections closed or lost.
+        acquired: how often one was given out.
+        timed_out: how often none became free in time.
+    """
+
+    addresses: Mapping[Address, AddressStats]
+    opened: int
+    closed: int
+    acquired: int
+    timed_out: int
+
+    @property
+    def in_use(self) -> int:
+        """Connections that sessions hold."""
+        return sum(stats.in_use for stats in self.addresses.values())
+
+    @property
+    def idle(self) -> int:
+        """Connections that wait for a session."""
+        return sum(stats.idle for stats in self.addresses.values())
+
+    @property
+    def opening(self) -> int:
+        """Connections that are being made."""
+        return sum(stats.opening for stats in self.addresses.values())
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that wait for a connection."""
+        return sum(stats.waiting for stats in self.addresses.values())
+
+
+class Acquisition:
+    """What a session wants of a connection.
+
+    Attributes:
+        mode: "r" or "w".
+        timeout: seconds in which a connection must be there.
+        auth: the session's own credentials (a manager), None: the driver's.
+        force_auth: log in again even if the credentials are the same.
+        liveness: seconds of idleness after which a connection is checked; None: as the driver says.
+        unprepared: the connection is not for statements: credentials do not matter.
+    """
+
+    __slots__ = ("auth", "force_auth", "liveness", "mode", "timeout", "unprepared")
+
+    def __init__(
+        self,
+        mode: str,
+        timeout: float,
+        auth: Any = None,
+        *,
+        force_auth: bool = False,
+        liveness: float | None = None,
+        unprepared: bool = False,
+    ) -> None:
+        self.mode = mode
+        self.timeout = timeout
+        self.auth = auth
+        self.force_auth = force_auth
+        self.liveness = liveness
+        self.unprepared = unprepared
+
+    def deadline(self, loop: asyncio.AbstractEventLoop) -> Deadline:
+        """Return when the connection must be there."""
+        return Deadline(loop, None if self.timeout == math.inf else self.timeout)
+
+
+class _Host:
+    """The connections to one address."""
+
+    __slots__ = ("address", "connections", "idle", "opening", "waiters")
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.connections: set[Connection] = set()
+        self.idle: deque[Connection] = deque()  # the one used last at the end
+        self.opening = 0
+        self.waiters: deque[asyncio.Future[Connection | None]] = deque()
+
+    @property
+    def size(self) -> int:
+        return len(self.connections) + self.opening
+
+    @property
+    def in_use(self) -> int:
+        return len(self.connections) - len(self.idle)
+
+    @property
+    def empty(self) -> bool:
+        return not (self.connections or self.opening or self.waiters)
+
+
+class Pool:
+    """Connections by address. Subclasses know which address a session needs."""
+
+    routed = False
+    routing_context: Mapping[str, str] | None = None
+
+    def __init__(
+        self, config: PoolConfig, address: Address, listeners: Listeners, homes: HomeDatabases
+    ) -> None:
+        self.config = config
+        self.address = address
+        self.listeners = listeners
+        self.homes = homes
+        self.loop = asyncio.get_running_loop()
+        self.closed = False
+        self._tls = TlsContexts(config)
+        self._memory = VersionMemory()
+        self._hosts: dict[Address, _Host] = {}
+        self._background: set[asyncio.Task[Any]] = set()
+        self._opened = self._closed_count = self._acquired = self._timed_out = 0
+        # Of the connections that there are, how many route by themselves, and how many do not.
+        self._self_routing = self._not_self_routing = 0
+
+    def stats(self) -> PoolStats:
+        """Return how things are."""
+        return PoolStats(
+            {
+                host.address: AddressStats(
+                    host.in_use,
+                    len(host.idle),
+                    host.opening,
+                    sum(not waiter.done() for waiter in host.waiters),
+                )
+                for host in self._hosts.values()
+            },
+            self._opened,
+            self._closed_count,
+            self._acquired,
+            self._timed_out,
+        )
+
+    @property
+    def routes_itself(self) -> bool:
+        """Whether every connection's server sends statements on to where they belong (Bolt 5.8)."""
+        return self._self_routing > 0 and not self._not_self_routing
+
+    def in_use(self, address: Address) -> int:
+        """Return how many connections to *address* are in use or being made."""
+        host = self._hosts.get(address)
+        return 0 if host is None else host.in_use + host.opening
+
+    # ---------------------------------------------------------------- acquiring
+
+    async def acquire(
+        self, want: Acquisition, database: str | None, *, guessed: bool = False, session: Any = None
+    ) -> Connection:
+        """Return a connection for statements on *database*.
+
+        Args:
+            want: what the session wants.
+            database: its database; None: the server decides.
+            guessed: *database* is what the user's home database was the last time.
+            session: the session, which may be told another database by :meth:`database_resolved`, and is
+                asked for its bookmarks when a routing table is needed.
+
+        Raises:
+            ConnectionAcquisitionTimeoutError: none became free in time.
+            ServiceUnavailable, SessionExpired, Neo4jError, ConfigurationError: a new one could not be made.
+        """
+        raise NotImplementedError
+
+    async def unreachable(self, address: Address) -> None:
+        """A server could not be reached, or a connection to it broke: close what is idle there."""
+        host = self._hosts.get(address)
+        if host is None:
+            return
+        idle = list(host.idle)
+        host.idle.clear()
+        for connection in idle:
+            self._retire(connection)
+
+    async def write_failure(self, address: Address, database: str | None) -> None:
+        """A server that should take writes took none."""
+
+    async def failure(self, connection: Connection, error: Neo4jError) -> None:
+        """Draw the consequences of what a server said."""
+        if isinstance(error, DatabaseUnavailable):
+            await self.unreachable(connection.address)
+        elif isinstance(error, (NotALeader, ForbiddenOnReadOnlyDatabase)):
+            await self.write_failure(connection.address, connection.database)
+        else:
+            code = error.code
+            if code.startswith(_SECURITY):
+                if code == _AUTHORIZATION_EXPIRED:
+                    self._forget_logins(connection.address)
+                handled = connection.auth_manager.handle_security_exception(connection.auth, error)
+                if inspect.isawaitable(handled):
+                    handled = await handled
+                if handled:
+                    error._retryable = True
+
+    def _forget_logins(self, address: Address) -> None:
+        """Log in again on every connection to *address* before it is used the next time."""
+        host = self._hosts.get(address)
+        if host is not None:
+            for connection in host.connections:
+                connection.auth_map = {}
+                if not connection.relogin:
+                    connection.stale = True
+
+    async def acquire_from(self, address: Address, want: Acquisition) -> Connection:
+        """Return a connection to *address*. As :meth:`acquire`."""
+        listening = self.listeners.connection_acquired
+        began = clock.monotonic() if listening else 0.0
+        deadline: Deadline | None = None
+        while True:
+            self._check_open()
+            host = self._hosts.get(address)
+            if host is None:
+                host = self._hosts[address] = _Host(address)
+            # Those who wait come first.
+            if host.idle and not host.waiters:
+                connection = host.idle.pop()
+                connection.in_use = True
+            else:
+                if deadline is None:
+                    deadline = want.deadline(self.loop)
+                granted = await self._granted(host, deadline)
+                if granted is None:
+                    connection = await self._open(host, want, deadline)
+                    break
+                connection = granted
+            if await self._prepare(host, connection, want, deadline):
+                break
+        self._acquired += 1
+        if listening:
+            event = ConnectionAcquired(
+                address, connection.server.connection_id, clock.monotonic() - began
+            )
+            tell(listening, event)
+        return connection
+
+    async def _granted(self, host: _Host, deadline: Deadline) -> Connection | None:
+        """Wait for a connection, or for a place for a new one (None), which is counted already."""
+        if not host.waiters and host.size < self.config.max_connection_pool_size:
+            host.opening += 1
+            return None
+        waiter: asyncio.Future[Connection | None] = self.loop.create_future()
+        host.waiters.append(waiter)
+        timer = None
+        remaining = deadline.remaining()
+        if remaining is not None:
+            timer = self.loop.call_later(remaining, _time_out, waiter, host, deadline.timeout)
+        try:
+            return await waiter
+        except ConnectionAcquisitionTimeoutError:
+            self._timed_out += 1
+            raise
+        except BaseException:
+            # Cancelled in the very moment in which something was granted: it goes to the next.
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                granted = waiter.result()
+                if granted is None:
+                    host.opening -= 1
+                    self._vacant(host)
+                else:
+                    self.release(granted)
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+            _drop_done(host.waiters)
+            self._forget(host)
+
+    async def _prepare(
+        self, host: _Host, connection: Connection, want: Acquisition, deadline: Deadline | None
+    ) -> bool:
+        """Make an idle connection fit for a session; return False when it is not, and has been given up."""
+        config = self.config
+        try:
+            now = clock.monotonic()
+            lifetime = config.max_connection_lifetime
+            good = connection.usable and not 0 <= lifetime <= now - connection.created
+            if good:
+                liveness = want.liveness if want.liveness is not None else config.liveness_check_timeout
+                if liveness is not None and now - connection.idle_since > liveness:
+                    good = await connection.check(deadline or want.deadline(self.loop))
+            if good and (want.force_auth or not want.unprepared):
+                manager = want.auth or config.auth
+                auth = manager.get_auth()
+                if inspect.isawaitable(auth):
+                    auth = await auth
+                same = auth is connection.auth and manager is connection.auth_manager and connection.auth_map
+                if not same or want.force_auth:
+                    good = await self._log_in_again(connection, want, manager, auth)
+        except BaseException:
+            # Nothing is wrong with the connection itself.
+            self.release(connection)
+            raise
+        if not good:
+            self._retire(connection)
+        return good
+
+    async def _log_in_again(
+        self, connection: Connection, want: Acquisition, manager: Any, auth: Any
+    ) -> bool:
+        token = auth_map(auth)
+        if want.auth is not None and not connection.relogin:
+            raise _no_relogin(connection)
+        if token == connection.auth_map and not want.force_auth:
+            connection.auth, connection.auth_manager = auth, manager
+            return True
+        if not connection.relogin:
+            return False  # a new connection has the new credentials
+        job = connection.log_in_again(manager, auth, token)
+        if want.force_auth:
+            job.waiter = waiter = self.loop.create_future()
+            try:
+                await waiter
+            except BoltError as error:
+                raise await connection.failed(error) from error.__cause__
+        return True
+
+    # ---------------------------------------------------------------- opening
+
+    async def _open(self, host: _Host, want: Acquisition, deadline: Deadline) -> Connection:
+        """Open a connection in a place that is counted already."""
+        try:
+            connection = await self._connect(host.address, want.auth or self.config.auth, deadline)
+        except BaseException as error:
+            host.opening -= 1
+            self._vacant(host)
+            if isinstance(error, ServiceUnavailable):
+                await self.unreachable(host.address)
+            raise
+        host.opening -= 1
+        if self.closed:
+            connection.kill()
+            raise ConnectionPoolError("the driver is closed")
+        connection.counted = True
+        host.connections.add(connection)
+        self._opened += 1
+        if connection.routes_itself:
+            self._self_routing += 1
+        else:
+            self._not_self_routing += 1
+        if want.auth is not None and not connection.relogin:
+            self.release(connection)
+            raise _no_relogin(connection)
+        return connection
+
+    async def _connect(self, address: Address, manager: Any, deadline: Deadline) -> Connection:
+        config = self.config
+        began = clock.monotonic()
+        context = await self._tls.context()
+        auth = manager.get_auth()
+        if inspect.isawaitable(auth):
+            auth = await auth
+        where: dict[str, Any]
+        if isinstance(address, UnixAddress):
+            where = {"unix": address.host}
+        else:
+            where = {"host": address.host, "port": address.port_number}
+        opener = Opener(
+            **where,
+            auth=auth_map(auth),
+            user_agent=config.user_agent,
+            ssl=context,
+            connect_timeout=config.connection_timeout,
+            write_timeout=config.connection_write_timeout,
+            keep_alive=config.keep_alive,
+            extended_types=True,
+            routing=self.routing_context,
+            notifications_minimum_severity=config.notifications_min_severity,
+            notifications_disabled=config.notifications_disabled_classifications,
+            oldest=False,
+            memory=self._memory,
+        )
+        connection = Connection(opener, self, address, manager, auth)
+        try:
+            await opener.connect(connection, deadline.remaining())
+        except TimeoutExpired as error:
+            if deadline.remaining() == 0.0:
+                self._timed_out += 1
+                raise _timed_out(address, deadline.timeout) from error
+            raise ServiceUnavailable(str(error)) from error
+        except HandshakeError as error:
+            raise ServiceUnavailable(str(error)) from error
+        except Neo4jError as error:
+            await self.failure(connection, error)
+            raise
+        except LocalProtocolError as error:
+            raise ConfigurationError(f"{address}: {error}") from error
+        connection.greeted()
+        products = config.server_products
+        if products is not None:
+            product = connection.server.agent.partition("/")[0]
+            if product not in products:
+                connection.kill()
+                raise UnsupportedServerProduct(
+                    f"{address} is {connection.server.agent!r}, and only {', '.join(products)} is accepted"
+                )
+        functions = self.listeners.connection_opened
+        if functions:
+            event = ConnectionOpened(
+                address, connection.server.connection_id, connection.version, clock.monotonic() - began
+            )
+            tell(functions, event)
+        return connection
+
+    # ---------------------------------------------------------------- releasing
+
+    def release(self, connection: Connection) -> None:
+        """Take *connection* back. What is under way on it is given up, in the background."""
+        if not connection.counted:
+            return
+        if connection.usable and not self.closed:
+            if connection.clean:
+                self._put_back(connection)
+            else:
+                self._spawn(self._clean(connection))
+            return
+        self._retire(connection)
+
+    def _put_back(self, connection: Connection) -> None:
+        host = self._hosts[connection.address]
+        while host.waiters:
+            waiter = host.waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return
+        connection.in_use = False
+        connection.idle_since = clock.monotonic()
+        host.idle.append(connection)
+
+    async def _clean(self, connection: Connection) -> None:
+        """Wait until nothing is under way any more, then take the connection back."""
+        try:
+            await connection.settle()
+        except BaseException:
+            connection.kill()
+            raise
+        if connection.counted:
+            if connection.usable and connection.clean and not self.closed:
+                self._put_back(connection)
+            else:
+                self._retire(connection)
+
+    def _retire(self, connection: Connection) -> None:
+        """Close a connection that is no longer counted, in the background."""
+        if not connection.counted:
+            return
+        self._uncount(connection)
+        if connection.lost or not connection.clean:
+            connection.kill()
+        else:
+            self._spawn(connection.bye(_CLOSE_SECONDS))
+
+    def _uncount(self, connection: Connection) -> None:
+        connection.counted = False
+        host = self._hosts[connection.address]
+        host.connections.discard(connection)
+        try:
+            host.idle.remove(connection)
+        except ValueError:
+            pass
+        if connection.routes_itself:
+            self._self_routing -= 1
+        else:
+            self._not_self_routing -= 1
+        self._closed_count += 1
+        connection.report_end()
+        self._vacant(host)
+
+    def lost(self, connection: Connection) -> None:
+        """Called by a connection: it is down. One that a session holds is counted until it is released."""
+        if not connection.in_use:
+            self._uncount(connection)
+
+    def _vacant(self, host: _Host) -> None:
+        """There may be a place: whoever waits longest may open a connection in it."""
+        while host.waiters and not self.closed and host.size < self.config.max_connection_pool_size:
+            waiter = host.waiters.popleft()
+            if not waiter.done():
+                host.opening += 1
+                waiter.set_result(None)
+        self._forget(host)
+
+    def _forget(self, host: _Host) -> None:
+        if host.empty and self._hosts.get(host.address) is host:
+            del self._hosts[host.address]
+
+    def _spawn(self, step: Coroutine[Any, Any, Any]) -> None:
+        task = self.loop.create_task(step)
+        self._background.add(task)
+        task.add_done_callback(self._background_done)
+
+    def _background_done(self, task: asyncio.Task[Any]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("a connection could not be cleaned up", exc_info=task.exception())
+
+    # ---------------------------------------------------------------- the end
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ConnectionPoolError("the driver is closed")
+
+    async def close(self) -> None:
+        """Close every connection. Those in use are cut; those that are idle say GOODBYE first."""
+        self.closed = True
+        idle: list[Connection] = []
+        for host in list(self._hosts.values()):
+            while host.waiters:
+                waiter = host.waiters.popleft()
+                if not waiter.done():
+                    waiter.set_exception(ConnectionPoolError("the driver is closed"))
+            for connection in list(host.connections):
+                self._uncount(connection)
+                if connection.lost or not connection.clean:
+                    connection.kill()
+                else:
+                    idle.append(connection)
+        try:
+            if idle:
+                await asyncio.gather(*(connection.bye(_CLOSE_SECONDS) for connection in idle))
+            while self._background:
+                await asyncio.wait(tuple(self._background), timeout=_CLOSE_SECONDS)
+        except BaseException:
+            for connection in idle:
+                connection.kill()
+            raise
+
+    def abandon(self, *, shut: bool) -> None:
+        """Let go of every connection without its event loop, which is closed or another process's.
+
+        With *shut* the server is told; without, the connection may still be in use elsewhere.
+        """
+        self.closed = True
+        for host in self._hosts.values():
+            for connection in host.connections:
+                connection.counted = False
+                transport = connection.protocol.transport
+                endpoint = None if transport is None else transport.get_extra_info("socket")
+                if shut and endpoint is not None:
+                    try:
+                        endpoint.shutdown(2)
+                    except OSError:
+                        pass
+        self._hosts.clear()
+
+
+class DirectPool(Pool):
+    """Connections to one server."""
+
+    async def acquire(
+        self, want: Acquisition, database: str | None, *, guessed: bool = False, session: Any = None
+    ) -> Connection:
+        return await self.acquire_from(self.address, want)
+
+    async def write_failure(self, address: Address, database: str | None) -> None:
+        logger.warning("%s takes no writes", address)
+
+
+def _drop_done(waiters: deque[asyncio.Future[Connection | None]]) -> None:
+    while waiters and waiters[0].done():
+        waiters.popleft()
+
+
+def _time_out(waiter: asyncio.Future[Any], host: _Host, seconds: float | None) -> None:
+    if not waiter.done():
+        waiter.set_exception(_timed_out(host.address, seconds))
+
+
+def _timed_out(address: Address, seconds: float | None) -> ConnectionAcquisitionTimeoutError:
+    return ConnectionAcquisitionTimeoutError(f"no connection to {address} within {seconds:g} s")
+
+
+def _no_relogin(connection: Connection) -> ConfigurationError:
+    major, minor = connection.version
+    return ConfigurationError(
+        f"Bolt {major}.{minor}, which {connection.address} speaks, cannot change the user of a connection:"
+        " a session has no auth of its own there"
+    )

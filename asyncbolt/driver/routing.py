@@ -1,0 +1,372 @@
+"""Clusters: routing tables, home databases, and the pool that follows them."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import math
+import random
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from ..aio._clock import Deadline, TimeoutExpired, bounded
+from ..client.uri import DEFAULT_PORT
+from ..exceptions import (
+    ConfigurationError,
+    Neo4jError,
+    ReadServiceUnavailable,
+    RoutingServiceUnavailable,
+    ServiceUnavailable,
+    SessionExpired,
+    WriteServiceUnavailable,
+)
+from . import clock
+from .addressing import Address
+from .pool import Acquisition, Pool
+
+if TYPE_CHECKING:
+    from .config import PoolConfig
+    from .connection import Connection
+    from .listeners import Listeners
+
+__all__ = ["HomeDatabases", "RoutedPool", "RoutingTable"]
+
+logger = logging.getLogger("asyncbolt.driver")
+
+# So long a table is kept after it has expired.
+_PURGE_SECONDS: Final = 30.0
+_MOST_HOMES: Final = 10_000
+
+# What a router says to these would be said by every other router too.
+_FATAL: Final = frozenset(
+    (
+        "Neo.ClientError.Database.DatabaseNotFound",
+        "Neo.ClientError.Transaction.InvalidBookmark",
+        "Neo.ClientError.Transaction.InvalidBookmarkMixture",
+        "Neo.ClientError.Statement.TypeError",
+        "Neo.ClientError.Statement.ArgumentError",
+        "Neo.ClientError.Request.Invalid",
+    )
+)
+_SECURITY: Final = "Neo.ClientError.Security."
+_AUTHORIZATION_EXPIRED: Final = "Neo.ClientError.Security.AuthorizationExpired"
+
+_ROLES: Final = {"ROUTE": 0, "READ": 1, "WRITE": 2}
+
+
+class HomeDatabases:
+    """What the home databases of users were the last time (useful from Bolt 5.8 on)."""
+
+    def __init__(self) -> None:
+        self._names: OrderedDict[Any, str] = OrderedDict()
+
+    @staticmethod
+    def key(impersonated_user: str | None, token: Mapping[str, Any] | None) -> Any:
+        """Return what a user is known by: the name where there is one, otherwise all of the credentials."""
+        if impersonated_user is not None:
+            return impersonated_user
+        if token is None:
+            return None
+        principal = token.get("principal")
+        if token.get("scheme") == "basic" and isinstance(principal, str):
+            return principal
+        return _frozen(token)
+
+    def get(self, key: Any) -> str | None:
+        """Return the database of *key*, None when it is not known."""
+        return self._names.get(key)
+
+    def learn(self, key: Any, name: str) -> None:
+        """Remember the database of *key*."""
+        self._names[key] = name
+        self._names.move_to_end(key)
+        while len(self._names) > _MOST_HOMES:
+            self._names.popitem(last=False)
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return tuple(sorted((str(key), _frozen(item)) for key, item in value.items()))
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_frozen, value))
+    return repr(value)
+
+
+class RoutingTable:
+    """Which servers of a cluster do what for one database.
+
+    Attributes:
+        database: which; None: the default one, of a server that has no names for them.
+        routers, readers, writers: addresses, each once.
+        ttl: seconds for which it holds.
+    """
+
+    __slots__ = ("database", "made", "no_writers", "readers", "routers", "ttl", "writers")
+
+    def __init__(
+        self,
+        database: str | None,
+        routers: Iterable[Address],
+        readers: Iterable[Address],
+        writers: Iterable[Address],
+        ttl: float,
+    ) -> None:
+        self.database = database
+        self.routers = dict.fromkeys(routers)
+        self.readers = dict.fromkeys(readers)
+        self.writers = dict.fromkeys(writers)
+        self.ttl = ttl
+        self.made = clock.monotonic()
+        self.no_writers = not self.writers
+
+    @classmethod
+    def parse(cls, database: str | None, answer: Mapping[str, Any]) -> RoutingTable:
+        """Read what a router said.
+
+        Raises:
+            RoutingServiceUnavailable: it makes no sense, or names no routers or no readers.
+        """
+        found: tuple[list[Address], list[Address], list[Address]] = ([], [], [])
+        try:
+            ttl = answer["ttl"]
+            if isinstance(ttl, bool) or not isinstance(ttl, (int, float)):
+                raise TypeError("its ttl is no number")
+            for server in answer["servers"]:
+                addresses = [Address.parse(text, default_port=DEFAULT_PORT) for text in server["addresses"]]
+                role = _ROLES.get(server["role"])
+                if role is not None:
+                    found[role].extend(addresses)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RoutingServiceUnavailable(f"a routing table cannot be read: {error!r}") from error
+        name = answer.get("db")
+        table = cls(name if isinstance(name, str) else database, *found, ttl)
+        if not table.routers:
+            raise RoutingServiceUnavailable("a routing table without routers was rejected")
+        if not table.readers:
+            raise ReadServiceUnavailable("a routing table without readers was rejected")
+        return table
+
+    def __repr__(self) -> str:
+        parts = (
+            f"{name}={[str(address) for address in getattr(self, name)]}"
+            for name in ("routers", "readers", "writers")
+        )
+        return f"<RoutingTable of {self.database!r} {' '.join(parts)} ttl={self.ttl}>"
+
+    def fresh(self, mode: str) -> bool:
+        """Whether it holds, and knows a server for statements of *mode*."""
+        servers = self.readers if mode == "r" else self.writers
+        return bool(servers and self.routers) and clock.monotonic() < self.made + self.ttl
+
+    def purgeable(self) -> bool:
+        """Whether it has expired so long ago that it need not be kept."""
+        return self.made + self.ttl + _PURGE_SECONDS <= clock.monotonic()
+
+    def servers(self) -> set[Address]:
+        """Return every address in it."""
+        return {*self.routers, *self.readers, *self.writers}
+
+    def forget(self, address: Address) -> None:
+        """Remove *address* from every role."""
+        for servers in (self.routers, self.readers, self.writers):
+            servers.pop(address, None)
+
+
+class RoutedPool(Pool):
+    """Connections to the members of a cluster, as its routing tables say."""
+
+    routed = True
+
+    def __init__(
+        self,
+        config: PoolConfig,
+        address: Address,
+        listeners: Listeners,
+        homes: HomeDatabases,
+        context: Mapping[str, str],
+    ) -> None:
+        super().__init__(config, address, listeners, homes)
+        self.routing_context = context
+        self.tables: dict[str | None, RoutingTable] = {}
+        self._locks: dict[str | None, asyncio.Lock] = {}
+
+    async def acquire(
+        self, want: Acquisition, database: str | None, *, guessed: bool = False, session: Any = None
+    ) -> Connection:
+        database = await self.refresh(want, database, guessed=guessed, session=session)
+        while True:
+            address = self._select(want.mode, database)
+            try:
+                return await self.acquire_from(address, want)
+            except (ServiceUnavailable, SessionExpired):
+                await self.unreachable(address)
+
+    def _select(self, mode: str, database: str | None) -> Address:
+        table = self.tables.get(database)
+        servers: Iterable[Address] = ()
+        if table is not None:
+            servers = table.readers if mode == "r" else table.writers
+        loads = {address: self.in_use(address) for address in servers}
+        if not loads:
+            what = "reads" if mode == "r" else "writes"
+            kind = ReadServiceUnavailable if mode == "r" else WriteServiceUnavailable
+            raise SessionExpired(f"no server takes {what}") from kind(
+                f"the routing table of database {database!r} has no server left for {what}"
+            )
+        selector = self.config.selector
+        if selector is not None:
+            address = selector(list(loads), dict(loads))
+            if address not in loads:
+                raise ConfigurationError("selector= must return one of the addresses that it is given")
+            return address
+        least = min(loads.values())
+        return random.choice([address for address, load in loads.items() if load == least])
+
+    # ---------------------------------------------------------------- tables
+
+    async def refresh(
+        self, want: Acquisition, database: str | None, *, guessed: bool = False, session: Any = None
+    ) -> str | None:
+        """See to it that there is a fresh routing table; return the name of its database.
+
+        As :meth:`acquire`. Raises, besides: ServiceUnavailable when no router gives a table.
+        """
+        table = self.tables.get(database)
+        if table is not None and table.fresh(want.mode):
+            return database
+        # One asks, the others wait for what it learns.
+        lock = self._locks.get(database)
+        if lock is None:
+            lock = self._locks[database] = asyncio.Lock()
+        deadline = want.deadline(self.loop)
+        await bounded(
+            lock.acquire(),
+            deadline,
+            f"no routing table within {deadline.timeout} s",
+            undo=lambda _: lock.release(),
+        )
+        try:
+            for name, old in list(self.tables.items()):
+                if old.purgeable():
+                    del self.tables[name]
+            table = self.tables.get(database)
+            if table is not None and table.fresh(want.mode):
+                return database
+            learnt = await self.update(want, None if guessed else database, session=session)
+            return learnt if guessed or database is None else database
+        finally:
+            lock.release()
+
+    async def update(
+        self, want: Acquisition, database: str | None, *, session: Any = None
+    ) -> str | None:
+        """Ask for the routing table of *database*, whatever is known already; return the database's name."""
+        errors: list[Exception] = []
+        table = self.tables.get(database)
+        known = [] if table is None else [address for address in table.routers if address != self.address]
+        # The address that the user gave comes first when nothing better is known.
+        first = table is None or table.no_writers
+        order = [self.address, *known] if first else [*known, self.address]
+        for router in order:
+            for address in await self._resolve(router):
+                found = await self._ask(address, want, database, session, errors)
+                if found is not None:
+                    self.tables[found.database] = found
+                    logger.debug("%r from %s", found, address)
+                    if session is not None:
+                        session.database_resolved(found.database)
+                    await self._drop_strangers()
+                    return found.database
+            await self.unreachable(router)
+        raise ServiceUnavailable("no routing table to be had") from _grouped(errors)
+
+    async def _ask(
+        self,
+        router: Address,
+        want: Acquisition,
+        database: str | None,
+        session: Any,
+        errors: list[Exception],
+    ) -> RoutingTable | None:
+        impersonated_user = None if session is None else session.impersonated_user
+        bookmarks = () if session is None else await session.current_bookmarks()
+        try:
+            connection = await self.acquire_from(
+                router, Acquisition("r", want.timeout, want.auth, liveness=want.liveness)
+            )
+            try:
+                seconds = max(want.timeout, self.config.connection_timeout)
+                answer = await bounded(
+                    connection.route(database, impersonated_user, bookmarks),
+                    Deadline(self.loop, None if seconds == math.inf else seconds),
+                    f"{router} gave no routing table within {seconds:g} s",
+                )
+            except TimeoutExpired as error:
+                connection.kill()
+                raise ServiceUnavailable(str(error)) from None
+            finally:
+                self.release(connection)
+            return RoutingTable.parse(database, answer)
+        except Neo4jError as error:
+            if _is_fatal(error):
+                raise
+            errors.append(error)
+        except (ServiceUnavailable, SessionExpired) as error:
+            errors.append(error)
+        logger.debug("no routing table from %s: %r", router, errors[-1])
+        return None
+
+    async def _resolve(self, router: Address) -> list[Address]:
+        """Return what the user's resolver makes of *router*."""
+        resolver = self.config.resolver
+        if resolver is None:
+            return [router]
+        addresses = resolver(router)
+        if inspect.isawaitable(addresses):
+            addresses = await addresses
+        try:
+            return [Address(address) for address in addresses]
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"resolver= returns a list of (host, port) pairs, which {addresses!r} is not"
+            ) from error
+
+    async def _drop_strangers(self) -> None:
+        """Close what is idle to addresses that no table names any more."""
+        named = {self.address}.union(*(table.servers() for table in self.tables.values()))
+        for address in list(self._hosts):
+            if address not in named:
+                await super().unreachable(address)
+
+    async def unreachable(self, address: Address) -> None:
+        for table in self.tables.values():
+            table.forget(address)
+        await super().unreachable(address)
+
+    async def write_failure(self, address: Address, database: str | None) -> None:
+        table = self.tables.get(database)
+        if table is not None:
+            table.writers.pop(address, None)
+
+
+def _is_fatal(error: Neo4jError) -> bool:
+    code = error.code
+    return code in _FATAL or (code.startswith(_SECURITY) and code != _AUTHORIZATION_EXPIRED)
+
+
+def _grouped(errors: list[Exception]) -> BaseException | None:
+    """Return one exception for *errors*: a group where Python has them, otherwise a chain."""
+    if not errors:
+        return None
+    try:
+        group: type[Exception] = ExceptionGroup  # type: ignore[name-defined,unused-ignore]
+    except NameError:
+        last: Exception | None = None
+        for error in errors:
+            if last is not None and error.__cause__ is None:
+                error.__cause__ = last
+            last = error
+        return last
+    return group("every router failed", errors)

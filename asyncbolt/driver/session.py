@@ -1,0 +1,720 @@
+"""Sessions of the driver level: statements one after the other, causally chained."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import warnings
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+
+from ..client import bulk
+from ..client.stream import FetchResult
+from ..exceptions import (
+    BoltError,
+    ConfigurationError,
+    DriverError,
+    Neo4jError,
+    SessionError,
+    TransactionError,
+)
+from . import clock
+from .auth import auth_map
+from .batches import Batches, execute, fetch
+from .bookmarks import Bookmarks
+from .constants import READ_ACCESS, WRITE_ACCESS
+from .notifications import TelemetryAPI
+from .pool import Acquisition
+from .query import Query
+from .result import AsyncResult, QueryWatch, ResultJob, ResultOwner
+from .retry import Retries
+from .transaction import AsyncManagedTransaction, AsyncTransaction
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from ..client.bulk import BulkSummary
+    from .config import SessionConfig
+    from .connection import Connection
+    from .pool import Pool
+    from .server_info import ServerInfo
+
+__all__ = ["AsyncSession"]
+
+logger = logging.getLogger("asyncbolt.driver")
+
+_T = TypeVar("_T")
+_P = ParamSpec("_P")
+
+_MODES: Final = {READ_ACCESS: "r", WRITE_ACCESS: "w"}
+# How often an auto-commit statement that the server calls idempotent is run again.
+_AUTO_COMMIT_RETRIES: Final = 1
+
+
+class AsyncSession(ResultOwner):
+    """Statements and transactions, one after the other, each seeing what those before it did.
+
+    Made by :meth:`AsyncDriver.session`. A session is used by one task at a time; it is cheap, and holds a
+    connection of the pool only while something is under way.
+    """
+
+    def __init__(self, pool: Callable[[], Pool], config: SessionConfig) -> None:
+        self._pool_of = pool
+        self._pool: Pool | None = None
+        self._config = config
+        self._connection: Connection | None = None
+        self._transaction: AsyncTransaction | AsyncManagedTransaction | None = None
+        self._auto_result: AsyncResult | None = None
+        self._auto_bookmark: str | None = None
+        self._is_closed = False
+        self._busy = False
+        self._bookmark_manager = config.bookmark_manager
+        self._initial: frozenset[str] = (
+            frozenset() if config.bookmarks is None else config.bookmarks.raw_values
+        )
+        self._bookmarks: frozenset[str] = self._initial
+        self._from_manager: frozenset[str] = frozenset()
+        self._pinned = False  # the database is known, and stays
+        self._home_key: Any = None
+
+    def __repr__(self) -> str:
+        state = "closed" if self._is_closed else "open"
+        return f"<AsyncSession {state} database={self._config.database!r}>"
+
+    # ---------------------------------------------------------------- open and closed
+
+    async def __aenter__(self) -> AsyncSession:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is not None and issubclass(kind, asyncio.CancelledError):
+            self.cancel()
+            self._is_closed = True
+        else:
+            await self.close()
+
+    def __del__(self) -> None:
+        connection = getattr(self, "_connection", None)
+        if connection is None:
+            return
+        warnings.warn(f"{self!r} was dropped while in use: close it", ResourceWarning, source=self)
+        try:
+            connection.loop.call_soon_threadsafe(_let_go, connection)
+        except RuntimeError:
+            pass
+
+    async def close(self) -> None:
+        """Give the connection back. A result that was not read to its end is discarded, an open transaction is
+        rolled back."""
+        if self._is_closed:
+            return
+        try:
+            result = self._auto_result
+            if result is not None:
+                try:
+                    await result._drop()
+                except (BoltError, OSError) as error:
+                    logger.warning("a result that was not read has failed: %s", error)
+            transaction = self._transaction
+            if transaction is not None:
+                try:
+                    await transaction._close()
+                except (BoltError, OSError) as error:
+                    logger.warning("an open transaction could not be rolled back: %s", error)
+        finally:
+            self._is_closed = True
+            self._transaction = self._auto_result = None
+            self._let_go()
+
+    def cancel(self) -> None:
+        """Give everything up without waiting, for code that was cancelled: what runs is interrupted."""
+        transaction, result = self._transaction, self._auto_result
+        self._transaction = self._auto_result = None
+        if transaction is not None:
+            transaction._cancel()
+        if result is not None and not result._job.done:
+            result._cancel(asyncio.CancelledError())
+        self._let_go()
+
+    def closed(self) -> bool:
+        """Whether it is closed."""
+        return self._is_closed
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise SessionError(self, "the session is closed")
+        if self._busy:
+            raise SessionError(self, "the session is in use by another task: a session serves one at a time")
+
+    def _let_go(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            self._connection = None
+            connection.pool.release(connection)
+
+    # ---------------------------------------------------------------- connections
+
+    @property
+    def impersonated_user(self) -> str | None:
+        """Whom it impersonates."""
+        return self._config.impersonated_user
+
+    async def _connect(
+        self, mode: str, *, force_auth: bool = False, liveness: float | None = None, unprepared: bool = False
+    ) -> Connection:
+        """Get a connection for statements of *mode* ("r" or "w")."""
+        connection = self._connection
+        if connection is not None:
+            await connection.settle()
+            self._let_go()
+        config = self._config
+        pool = self._pool = self._pool_of()
+        want = Acquisition(
+            mode,
+            config.connection_acquisition_timeout,
+            config.auth,
+            force_auth=force_auth,
+            liveness=liveness,
+            unprepared=unprepared,
+        )
+        guessed = False
+        database = config.database
+        if pool.routed and not self._pinned:
+            if database is not None:
+                self._pinned = True
+            else:
+                database, guessed = await self._home_database(pool, want)
+        connection = await pool.acquire(want, database, guessed=guessed, session=self)
+        if guessed and not self._pinned and not connection.routes_itself:
+            # A server of another kind: the guess must not be sent to it unasked.
+            pool.release(connection)
+            database = await pool.refresh(want, None, session=self)
+            connection = await pool.acquire(want, database, session=self)
+        self._connection = connection
+        return connection
+
+    async def _home_database(self, pool: Any, want: Acquisition) -> tuple[str | None, bool]:
+        """Return the name of the home database, and whether it is a guess."""
+        token: Mapping[str, Any] | None = None
+        if want.auth is not None:
+            auth = want.auth.get_auth()
+            token = auth_map(await auth if inspect.isawaitable(auth) else auth)
+        key = self._home_key = pool.homes.key(self._config.impersonated_user, token)
+        if pool.routes_itself:
+            name = pool.homes.get(key)
+            if name is not None:
+                return name, True
+        name = await pool.update(want, None, session=self)
+        return name, False
+
+    def database_resolved(self, name: object) -> None:
+        """Called when a server has said which database is meant when none is named."""
+        if not isinstance(name, str):
+            return
+        pool = self._pool
+        if not self._pinned and pool is not None and pool.routed:
+            self._pinned = True
+            self._config.database = name
+            pool.homes.learn(self._home_key, name)
+
+    # ---------------------------------------------------------------- bookmarks
+
+    async def current_bookmarks(self) -> frozenset[str]:
+        """Return what the next statement must see."""
+        manager = self._bookmark_manager
+        if manager is None:
+            return self._bookmarks
+        bookmarks = manager.get_bookmarks()
+        if inspect.isawaitable(bookmarks):
+            bookmarks = await bookmarks
+        self._from_manager = self._initial.union(bookmarks)
+        return self._from_manager
+
+    async def _bookmark(self, bookmark: str | None) -> None:
+        """Something was committed."""
+        if bookmark:
+            await self._take_bookmarks([bookmark])
+
+    async def _take_bookmarks(self, bookmarks: Iterable[str]) -> None:
+        new = frozenset(bookmarks)
+        self._initial = frozenset()
+        self._bookmarks = new
+        manager = self._bookmark_manager
+        if manager is not None:
+            done = manager.update_bookmarks(self._from_manager, new)
+            if inspect.isawaitable(done):
+                await done
+
+    async def last_bookmarks(self) -> Bookmarks:
+        """Return the bookmarks of what was done last, or those that the session was made with.
+
+        A result that is not read to its end is discarded first.
+        """
+        if self._auto_result is not None:
+            await self._auto_result._drop()
+        return Bookmarks.from_raw_values(self._bookmarks)
+
+    # ---------------------------------------------------------------- auto-commit statements
+
+    async def run(
+        self,
+        query: str | Query,
+        parameters: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> AsyncResult:
+        """Run *query* as a transaction of its own.
+
+        It is not tried again when it fails, unless the server says that nothing speaks against it. The result
+        of an earlier ``run`` is brought in first.
+
+        Args:
+            query: Cypher, or whatever the server speaks; a :class:`Query` adds a timeout and metadata.
+            parameters: its parameters.
+            kwargs: further parameters by keyword; they win.
+
+        Raises:
+            SessionError: the session is closed, or in use by another task.
+            TransactionError: a transaction is open.
+            Neo4jError: the server refuses it.
+            ServiceUnavailable, SessionExpired: no server can be reached, or the connection is lost.
+            PackError: a parameter cannot be packed; nothing was sent.
+        """
+        self._check_open()
+        if not query:
+            raise ValueError("a query must not be empty")
+        if not isinstance(query, (str, Query)):
+            raise TypeError(f"a query is a string or a Query, not {type(query).__name__}")
+        if self._transaction is not None:
+            raise TransactionError(self._transaction, "a transaction is open: run the query in it, or end it")
+        if self._auto_result is not None:
+            await self._auto_result._buffer()
+        values = {**parameters, **kwargs} if parameters else kwargs
+        self._busy = True
+        try:
+            return await self._run(query, values, self._config.fetch_size)
+        finally:
+            self._busy = False
+
+    async def _run(
+        self, query: str | Query, values: Mapping[str, Any], fetch_size: int | None
+    ) -> AsyncResult:
+        config = self._config
+        mode = _MODES[config.default_access_mode]
+        text, timeout, metadata = _parts(query)
+        tries = 0
+        while True:
+            connection = await self._connect(mode)
+            try:
+                extra = connection.options(
+                    mode=mode,
+                    bookmarks=await self.current_bookmarks(),
+                    database=config.database,
+                    impersonated_user=config.impersonated_user,
+                    metadata=metadata,
+                    timeout=timeout,
+                    min_severity=config.notifications_min_severity,
+                    disabled=config.notifications_disabled_classifications,
+                )
+            except BaseException:
+                self._let_go()
+                raise
+            self._tell_api(connection, TelemetryAPI.AUTO_COMMIT, tries)
+            job = ResultJob(
+                text, values, extra, fetch_size, None, streams=connection.many_results, on_end=self._job_ended
+            )
+            job.watch = QueryWatch.of(connection, text, values, mode)
+            result = self._auto_result = AsyncResult(
+                self, connection, job, text, values, config.database, config.warn_notification_severity
+            )
+            try:
+                connection.write(job)
+            except BoltError as error:
+                raise await self._result_failed(result, error) from error.__cause__
+            try:
+                await result._attach()
+            except BoltError as error:
+                if (
+                    job.ran
+                    or tries >= _AUTO_COMMIT_RETRIES
+                    or config.disable_auto_commit_retries
+                    or not isinstance(error, Neo4jError)
+                    or error.diagnostic_record.get("_idempotent") is not True
+                ):
+                    raise
+                tries += 1
+                logger.warning("an auto-commit query failed and is tried again: %s", error)
+                continue
+            self.database_resolved(job.metadata.get("db"))
+            return result
+
+    def _tell_api(self, connection: Connection, api: TelemetryAPI, tries: int) -> None:
+        if not connection.pool.config.telemetry_disabled and not tries:
+            connection.telemetry(api.value)
+
+    def _job_ended(self, job: ResultJob) -> None:
+        """Called in the moment in which an auto-commit statement is answered: the connection is free."""
+        connection = self._connection
+        if connection is not None and job.error is None and connection.clean:
+            self._connection = None
+            connection.pool.release(connection)
+
+    async def _result_ended(self, result: AsyncResult) -> None:
+        if self._auto_result is result:
+            self._auto_result = None
+            self._let_go()
+            await self._bookmark(result._job.summary.get("bookmark"))
+
+    async def _result_failed(self, result: AsyncResult, error: BaseException) -> BaseException:
+        error = await result._connection.failed(error)
+        if self._auto_result is result:
+            self._auto_result = None
+            self._let_go()
+        return error
+
+    def _result_cancelled(self, result: AsyncResult) -> None:
+        if self._auto_result is result:
+            self._auto_result = None
+            self._let_go()
+
+    # The batch path
+
+    async def fetch(
+        self, query: str | Query, parameters: Mapping[str, Any] | None = None
+    ) -> FetchResult:
+        """Run *query* as a transaction of its own, and return all its rows: a list of tuples with ``fields``
+        and ``summary``.
+
+        Arguments and errors: as :meth:`run`.
+        """
+        result: FetchResult = await self._auto(fetch, query, parameters)
+        await self._bookmark(result.summary.get("bookmark"))
+        return result
+
+    async def execute(
+        self, query: str | Query, parameters: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Run *query* as a transaction of its own, discard its rows, and return the summary's metadata:
+        ``type``, ``stats``, ``bookmark`` ...
+
+        Arguments and errors: as :meth:`run`.
+        """
+        summary: dict[str, Any] = await self._auto(execute, query, parameters)
+        await self._bookmark(summary.get("bookmark"))
+        return summary
+
+    async def _auto(
+        self, kind: Callable[..., Awaitable[Any]], query: str | Query, parameters: Mapping[str, Any] | None
+    ) -> Any:
+        mode = _MODES[self._config.default_access_mode]
+
+        async def work(connection: Connection, extra: Mapping[str, Any]) -> Any:
+            return await kind(connection, str(query), parameters, extra=extra, mode=mode)
+
+        return await self._with_connection(mode, query, work)
+
+    async def _with_connection(
+        self,
+        mode: str,
+        query: str | Query,
+        work: Callable[[Connection, Mapping[str, Any]], Awaitable[Any]],
+    ) -> Any:
+        """Do *work*, which is one or more auto-commit statements, on a connection."""
+        self._check_open()
+        if self._transaction is not None:
+            raise TransactionError(self._transaction, "a transaction is open: run the query in it, or end it")
+        if self._auto_result is not None:
+            await self._auto_result._buffer()
+        config = self._config
+        _, timeout, metadata = _parts(query)
+        self._busy = True
+        try:
+            connection = await self._connect(mode)
+            try:
+                extra = connection.options(
+                    mode=mode,
+                    bookmarks=await self.current_bookmarks(),
+                    database=config.database,
+                    impersonated_user=config.impersonated_user,
+                    metadata=metadata,
+                    timeout=timeout,
+                    min_severity=config.notifications_min_severity,
+                    disabled=config.notifications_disabled_classifications,
+                )
+                return await work(connection, extra)
+            except BoltError as error:
+                if isinstance(error, ConfigurationError):
+                    raise
+                raise await connection.failed(error) from error.__cause__
+            finally:
+                self._let_go()
+        finally:
+            self._busy = False
+
+    def batches(
+        self,
+        query: str | Query,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        fetch_size: int | None = None,
+    ) -> Batches:
+        """Run *query* as a transaction of its own, and iterate over its rows, as lists of tuples as they
+        arrive.
+
+        Args:
+            query: Cypher, or whatever the server speaks.
+            parameters: its parameters.
+            fetch_size: rows of a portion; None: the session's.
+        """
+        return Batches(self._run_batches, query, parameters, fetch_size)
+
+    async def _run_batches(
+        self, query: str | Query, parameters: Mapping[str, Any] | None, fetch_size: int | None
+    ) -> AsyncResult:
+        self._check_open()
+        if self._transaction is not None:
+            raise TransactionError(self._transaction, "a transaction is open: run the query in it, or end it")
+        if self._auto_result is not None:
+            await self._auto_result._buffer()
+        return await self._run(
+            query, parameters or {}, self._config.fetch_size if fetch_size is None else fetch_size
+        )
+
+    async def execute_many(
+        self,
+        query: str | Query,
+        rows: Iterable[Any] | AsyncIterable[Any],
+        *,
+        batch_rows: int = bulk.BATCH_ROWS,
+        batch_bytes: int = bulk.BATCH_BYTES,
+        parameters: Mapping[str, Any] | None = None,
+        progress: Callable[[int, int | None], object] | None = None,
+    ) -> BulkSummary:
+        """Run *query* over *rows* in batches, each a transaction of its own that finds its rows in ``$rows``.
+
+        Arguments, and what is committed when something fails: as :meth:`asyncbolt.ClientSession.execute_many`.
+        """
+
+        async def work(connection: Connection, extra: Mapping[str, Any]) -> BulkSummary:
+            return await bulk.execute_many(
+                connection,
+                str(query),
+                rows,
+                batch_rows=batch_rows,
+                batch_bytes=batch_bytes,
+                parameters=parameters,
+                progress=progress,
+                timeout=None,
+                extra=extra,
+                lease=None,
+            )
+
+        summary: BulkSummary = await self._with_connection(
+            _MODES[self._config.default_access_mode], query, work
+        )
+        if summary.bookmarks:
+            await self._take_bookmarks(summary.bookmarks[-1:])
+        return summary
+
+    async def call(self, procedure: str, *arguments: Any) -> FetchResult:
+        """Call a procedure, and return all its rows: a list of tuples with ``fields`` and ``summary``.
+
+        Args:
+            procedure: its name, such as ``"db.labels"``.
+            arguments: its arguments, as parameters.
+
+        Raises:
+            ValueError: *procedure* is no name of a procedure.
+            Others: as :meth:`run`.
+        """
+        if not all(part.isidentifier() for part in procedure.split(".")):
+            raise ValueError(f"{procedure!r} is no name of a procedure")
+        names = [f"p{place}" for place in range(len(arguments))]
+        placeholders = ", ".join(f"${name}" for name in names)
+        return await self.fetch(
+            f"CALL {procedure}({placeholders})", dict(zip(names, arguments, strict=True))
+        )
+
+    # ---------------------------------------------------------------- transactions
+
+    async def begin_transaction(
+        self, metadata: Mapping[str, Any] | None = None, timeout: float | None = None
+    ) -> AsyncTransaction:
+        """Begin a transaction, which its user commits or rolls back.
+
+        Args:
+            metadata: a map that the server logs.
+            timeout: seconds after which the server ends it; 0: never; None: as the server is set.
+
+        Raises:
+            TransactionError: one is open already.
+            Others: as :meth:`run`.
+        """
+        self._check_open()
+        if self._auto_result is not None:
+            await self._auto_result._drop()
+        if self._transaction is not None:
+            raise TransactionError(self._transaction, "a transaction is open already")
+        self._busy = True
+        try:
+            transaction = await self._open(
+                AsyncTransaction,
+                _MODES[self._config.default_access_mode],
+                metadata,
+                timeout,
+                TelemetryAPI.TX,
+            )
+        finally:
+            self._busy = False
+        assert isinstance(transaction, AsyncTransaction)
+        return transaction
+
+    async def _open(
+        self,
+        kind: type[AsyncTransaction] | type[AsyncManagedTransaction],
+        mode: str,
+        metadata: Mapping[str, Any] | None,
+        timeout: float | None,
+        api: TelemetryAPI,
+        *,
+        pipelined: bool = False,
+        tries: int = 0,
+    ) -> AsyncTransaction | AsyncManagedTransaction:
+        config = self._config
+        connection = await self._connect(mode)
+        try:
+            extra = connection.options(
+                mode=mode,
+                bookmarks=await self.current_bookmarks(),
+                database=config.database,
+                impersonated_user=config.impersonated_user,
+                metadata=metadata,
+                timeout=timeout,
+                min_severity=config.notifications_min_severity,
+                disabled=config.notifications_disabled_classifications,
+            )
+        except BaseException:
+            self._let_go()
+            raise
+        self._tell_api(connection, api, tries)
+        transaction = self._transaction = kind(self, connection)
+        await transaction._begin(extra, self.database_resolved, pipelined)
+        return transaction
+
+    def _transaction_over(self, transaction: Any) -> None:
+        if self._transaction is transaction:
+            self._transaction = None
+            self._let_go()
+
+    async def execute_read(
+        self,
+        transaction_function: Callable[Concatenate[AsyncManagedTransaction, _P], Awaitable[_T]],
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> _T:
+        """Run a unit of work that only reads, and return what it returns.
+
+        *transaction_function* is awaited with a transaction and the other arguments, which is committed when it
+        returns and rolled back when it raises. When that fails for a reason that may be gone at the next try,
+        all of it is tried again: it must have no other effects. See :func:`unit_of_work` for a timeout and
+        metadata.
+
+        Raises: what the function raises, what the server says, or why no server could be reached; of several
+        tries, the last one's.
+        """
+        return await self._unit_of_work("r", transaction_function, args, kwargs)
+
+    async def execute_write(
+        self,
+        transaction_function: Callable[Concatenate[AsyncManagedTransaction, _P], Awaitable[_T]],
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> _T:
+        """Run a unit of work that writes. As :meth:`execute_read`."""
+        return await self._unit_of_work("w", transaction_function, args, kwargs)
+
+    async def _unit_of_work(
+        self,
+        mode: str,
+        function: Callable[..., Awaitable[Any]],
+        arguments: tuple[Any, ...],
+        keywords: Mapping[str, Any],
+        *,
+        api: TelemetryAPI = TelemetryAPI.TX_FUNC,
+        pipelined: bool = False,
+    ) -> Any:
+        self._check_open()
+        if not callable(function):
+            raise TypeError(f"a unit of work is a coroutine function, not {type(function).__name__}")
+        if self._auto_result is not None:
+            await self._auto_result._drop()
+        if self._transaction is not None:
+            raise TransactionError(self._transaction, "a transaction is open already")
+        metadata = getattr(function, "metadata", None)
+        timeout = getattr(function, "timeout", None)
+        retries: Retries | None = None
+        tries = 0
+        while True:
+            try:
+                transaction = await self._open(
+                    AsyncManagedTransaction, mode, metadata, timeout, api, pipelined=pipelined, tries=tries
+                )
+                try:
+                    result = await function(transaction, *arguments, **keywords)
+                except asyncio.CancelledError:
+                    transaction._cancel()
+                    raise
+                except Exception:
+                    await transaction._close()
+                    raise
+                except BaseException:
+                    transaction._cancel()
+                    raise
+                await transaction._commit()
+                return result
+            except (DriverError, Neo4jError) as error:
+                if not error.is_retryable():
+                    raise
+                if retries is None:
+                    retries = Retries(self._config)
+                delay = retries.next_delay()
+                if delay is None:
+                    raise
+                tries += 1
+                logger.warning("a transaction failed and is tried again in %.3f s: %s", delay, error)
+            await clock.sleep(delay)
+
+    # ---------------------------------------------------------------- what drivers ask
+
+    async def _server_info(self) -> ServerInfo:
+        connection = await self._connect("r", liveness=0, unprepared=True)
+        try:
+            return connection.server
+        finally:
+            self._let_go()
+
+    async def _log_in(self) -> None:
+        await self._connect("r", force_auth=True, unprepared=True)
+        self._let_go()
+
+    async def _supports(self, question: Callable[[Connection], bool]) -> bool:
+        connection = await self._connect("r")
+        try:
+            return question(connection)
+        finally:
+            self._let_go()
+
+
+def _parts(query: str | Query) -> tuple[str, float | None, Mapping[str, Any] | None]:
+    if isinstance(query, Query):
+        return str(query), query.timeout, query.metadata
+    return query, None, None
+
+
+def _let_go(connection: Connection) -> None:
+    if connection.in_use:
+        if not connection.clean:
+            connection.kill()
+        connection.pool.release(connection)
