@@ -116,8 +116,6 @@ class _SyncOnly(type):
         raise NotImplementedError(_complaint(cls))
 
     def __getattr__(cls, name: str) -> NoReturn:
-        if name.startswith("__"):  # pydantic, typing and others look for these in every class
-            raise AttributeError(name, name=name, obj=cls)
         raise AttributeError(f"{cls.__name__}.{name}: {_complaint(cls)}", name=name, obj=cls)
 
 

@@ -1,4 +1,4 @@
-"""The driver level: what a program for the official Neo4j driver (its async API) finds here under the same names."""
+"""The driver level, under the names that the official Neo4j driver's async API has for it."""
 
 from .addressing import Address, IPv4Address, IPv6Address, UnixAddress
 from .auth import (

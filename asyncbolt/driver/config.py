@@ -7,8 +7,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
+from .._constants import Message, Version
 from .._version import __version__
 from ..exceptions import ConfigurationError
+from ..protocol.versions import facts, known_versions
 from .auth import AsyncAuthManagers, AsyncClientCertificateProviders, ClientCertificate
 from .bookmarks import Bookmarks
 from .constants import READ_ACCESS, WRITE_ACCESS
@@ -70,6 +72,7 @@ _POOL_DEFAULTS: Final[dict[str, Any]] = {
     "notifications_disabled_classifications": None,
     "telemetry_disabled": True,
     "server_products": None,
+    "versions": None,
 }
 
 _SESSION_DEFAULTS: Final[dict[str, Any]] = {
@@ -128,6 +131,7 @@ class PoolConfig(_Options):
     notifications_disabled_classifications: list[str] | None
     telemetry_disabled: bool
     server_products: tuple[str, ...] | None
+    versions: tuple[Version, ...] | None
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._default(_POOL_DEFAULTS)
@@ -162,6 +166,13 @@ class PoolConfig(_Options):
             if isinstance(self.server_products, str):
                 raise ConfigurationError("server_products is a list of names, not one name")
             self.server_products = tuple(self.server_products)
+        if self.versions is not None:
+            try:
+                self.versions = known_versions(self.versions)
+            except (TypeError, ValueError) as error:
+                raise ConfigurationError(f"versions: {error}") from error
+            if any(Message.BEGIN not in facts(version).layouts for version in self.versions):
+                raise ConfigurationError("the driver needs Bolt 3 or newer")
         for name in ("resolver", "selector"):
             function = getattr(self, name)
             if function is not None and not callable(function):
@@ -337,18 +348,19 @@ class DriverOptions(TypedDict, total=False):
 
     Connections: ``max_connection_pool_size`` (100 for each server; negative: no limit),
     ``connection_acquisition_timeout`` (60 s for getting one: waiting, connecting, handshake, login),
-    ``connection_timeout`` (30 s for TCP and TLS), ``connection_write_timeout`` (30 s in which the server takes
-    nothing), ``max_connection_lifetime`` (3600 s; negative: no limit), ``liveness_check_timeout`` (seconds of
-    idleness after which a connection is checked before use; None: never), ``keep_alive`` (True),
-    ``user_agent``, ``server_products`` (names, such as ``["Neo4j"]``, that the server's agent must begin with;
-    None: any).
+    ``connection_timeout`` (30 s for TCP and TLS), ``connection_write_timeout`` (30 s in which the server
+    takes nothing), ``max_connection_lifetime`` (3600 s; negative: no limit), ``liveness_check_timeout``
+    (seconds of idleness after which a connection is checked before use; None: never), ``keep_alive`` (True),
+    ``user_agent``, ``server_products`` (names, such as ``["Neo4j"]``, that the server's agent must begin
+    with; None: any), ``versions`` (the Bolt versions to offer, in order of preference, such as
+    ``[(5, 4), (4, 4)]``; None: 6.1 to 3.0).
 
     TLS, with the schemes ``bolt`` and ``neo4j``: ``encrypted`` (False), ``trusted_certificates``
     (TrustSystemCAs()), ``ssl_context``; with every scheme with TLS: ``client_certificate``.
 
-    Clusters: ``resolver`` (called, or awaited, with the initial address, returns others), ``selector`` (called
-    with addresses and how many connections to each are in use, returns one; default: a random one of the
-    least used).
+    Clusters: ``resolver`` (called, or awaited, with the initial address, returns others), ``selector``
+    (called with addresses and how many connections to each are in use, returns one; default: a random one of
+    the least used).
 
     Transactions: ``max_transaction_retry_time`` (30 s), ``initial_retry_delay`` (1 s),
     ``retry_delay_multiplier`` (2), ``retry_delay_jitter_factor`` (0.2), ``disable_auto_commit_retries``
@@ -383,6 +395,7 @@ class DriverOptions(TypedDict, total=False):
     warn_notification_severity: Any
     telemetry_disabled: bool | None
     server_products: Iterable[str] | None
+    versions: Iterable[Version] | None
     max_transaction_retry_time: float | None
     connection_acquisition_timeout: float | None
     disable_auto_commit_retries: bool | None

@@ -60,9 +60,9 @@ class AsyncGraphDatabase:
         """Return a driver. Nothing is connected yet: :meth:`AsyncDriver.verify_connectivity` does.
 
         Args:
-            uri: ``bolt://host[:port]`` for one server, ``neo4j://host[:port][?key=value]`` for a cluster or any
-                server that knows routing; each with ``+s`` (TLS, certificate checked) or ``+ssc`` (TLS with
-                any certificate); ``bolt+unix:///path``.
+            uri: ``bolt://host[:port]`` for one server, ``neo4j://host[:port][?key=value]`` for a cluster or
+                any server that knows routing; each with ``+s`` (TLS, certificate checked) or ``+ssc`` (TLS
+                with any certificate); ``bolt+unix:///path``.
             auth: a (user, password) pair, a token such as :func:`basic_auth` gives, an auth manager, or None.
             options: see :class:`DriverOptions`.
 
@@ -126,7 +126,7 @@ class AsyncDriver:
     def __del__(self) -> None:
         pools = getattr(self, "_pools", None)
         if pools and not self._closed:
-            warnings.warn(f"{self!r} was dropped without close()", ResourceWarning, source=self)
+            warnings.warn(f"{self!r} was dropped without close()", ResourceWarning, stacklevel=2)
 
     async def close(self) -> None:
         """Close every connection. Sessions that are in use fail."""
@@ -271,8 +271,8 @@ class AsyncDriver:
             routing_: ``"w"`` or ``"r"``: whether it needs a server that takes writes.
             database_: the database; None: the user's home database.
             impersonated_user_: run it as this user.
-            bookmark_manager_: the bookmarks that it must see, and adds to; None: none. By default all calls of
-                this driver see each other's writes.
+            bookmark_manager_: the bookmarks that it must see, and adds to; None: none. By default all calls
+                of this driver see each other's writes.
             auth_: credentials for this query alone (Bolt 5.1+).
             result_transformer_: awaited with the result; what it returns is returned.
             kwargs: further parameters by keyword; they win. None may end in a single underscore.
@@ -341,7 +341,7 @@ class AsyncDriver:
         """Read what a query gives page by page, from behind a position on: see :class:`Pages`."""
         self._check_open()
         return Pages(
-            self,
+            self.session,
             query,
             key=key,
             after=after,
@@ -372,7 +372,7 @@ class AsyncDriver:
         async with self.session(**options) as session:
             return await session._server_info()
 
-    async def verify_authentication(self, auth: Any = None, **options: Unpack[SessionOptions]) -> bool:
+    async def verify_authentication(self, auth: Any = None, **options: Any) -> bool:
         """Find out whether credentials are good: whether the server lets them in.
 
         Args:

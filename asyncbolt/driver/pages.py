@@ -8,7 +8,7 @@ import logging
 import operator
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from ..exceptions import (
     ClientError,
@@ -68,10 +68,6 @@ WITH p
 WHERE p.token = $token
 SET p.until = timestamp() + $lease
 RETURN p.name AS name"""
-
-
-class _Driver(Protocol):
-    def session(self, **options: Any) -> AsyncSession: ...
 
 
 class Page(Sequence[Record]):
@@ -150,7 +146,7 @@ class Pages:
     were taken from a sequence in one order and committed in another leave gaps that are read past.
 
     Args:
-        driver: whose sessions are used.
+        session: makes a session.
         query: as above.
         key: the column that orders the records: its name, its place, or a function of a record.
         after: the position to start behind; None: the beginning.
@@ -176,7 +172,7 @@ class Pages:
 
     def __init__(
         self,
-        driver: _Driver,
+        session: Callable[..., AsyncSession],
         query: str,
         *,
         key: str | int | Callable[[Any], Any],
@@ -198,7 +194,7 @@ class Pages:
             raise ConfigurationError("poll_interval and lease are above 0 seconds")
         if parameters and not parameters.keys().isdisjoint(("after", "limit")):
             raise ConfigurationError("the parameters $after and $limit are what a page is asked for with")
-        self._driver = driver
+        self._session = session
         self._query = query
         self._key = key if callable(key) else operator.itemgetter(key)
         self._key_name = key if isinstance(key, str) else "key"
@@ -270,7 +266,7 @@ class Pages:
 
     async def _next(self) -> Page | None:
         """Return the next page; None when another consumer is at it."""
-        async with self._driver.session(**self._options) as session:
+        async with self._session(**self._options) as session:
             if self._name is None:
                 keys, records = await session.execute_read(self._read, self._position)
                 return self._page(keys, records, self._position, None)
@@ -332,7 +328,7 @@ class Pages:
             return
         for tries in itertools.count(1):
             try:
-                async with self._driver.session(**self._options) as session:
+                async with self._session(**self._options) as session:
                     await session.execute_write(self._must, _ACKNOWLEDGE, parameters)
                 return
             except IncompleteCommit:
@@ -341,7 +337,7 @@ class Pages:
 
     async def _renew(self, token: str) -> None:
         parameters = {"name": self._name, "token": token, "lease": round(1000 * self._lease)}
-        async with self._driver.session(**self._options) as session:
+        async with self._session(**self._options) as session:
             await session.execute_write(self._must, _RENEW, parameters)
 
     async def _must(
@@ -367,12 +363,12 @@ class Pages:
     def _check(self, values: list[Any], after: Any) -> None:
         """Raise when the keys of a page are seen not to be unique, or not to grow."""
         if None in values:
-            raise ConfigurationError(f"the {self._key_name} of a record is null, so nothing can come behind it")
+            raise ConfigurationError(f"the {self._key_name} of a record is null: nothing can come behind it")
         line = values if after is None else [after, *values]
         if any(map(operator.eq, line, line[1:])):
             raise ConfigurationError(
-                f"the {self._key_name} is not unique, or the query does not start behind $after: records could"
-                " be lost or come twice"
+                f"the {self._key_name} is not unique, or the query does not start behind $after: records"
+                " could be lost or come twice"
             )
         before = operator.lt if self._descending else operator.gt
         if all(isinstance(value, _ORDERED) for value in line):

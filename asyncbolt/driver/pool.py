@@ -230,6 +230,12 @@ class Pool:
         """
         raise NotImplementedError
 
+    async def refresh(
+        self, want: Acquisition, database: str | None, *, guessed: bool = False, session: Any = None
+    ) -> str | None:
+        """See to it that the way to *database* is known; return its name. Arguments as :meth:`acquire`."""
+        return database
+
     async def unreachable(self, address: Address) -> None:
         """A server could not be reached, or a connection to it broke: close what is idle there."""
         host = self._hosts.get(address)
@@ -434,6 +440,7 @@ class Pool:
             routing=self.routing_context,
             notifications_minimum_severity=config.notifications_min_severity,
             notifications_disabled=config.notifications_disabled_classifications,
+            versions=config.versions,
             oldest=False,
             memory=self._memory,
         )

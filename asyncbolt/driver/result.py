@@ -10,11 +10,10 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, overload
+from typing import TYPE_CHECKING, Any, Final
 
 from ..client.lane import Lease, Statement
 from ..exceptions import (
-    BoltError,
     ResultConsumedError,
     ResultFailedError,
     ResultNotSingleError,
@@ -22,14 +21,16 @@ from ..exceptions import (
 from ..graph import Graph
 from . import clock
 from .eager import EagerResult
-from .export import data_frame, rows_data
+from .export import data_frame, has_broken, rows_data
 from .listeners import QueryEnded, QueryStarted, tell
 from .notifications import NotificationSeverity, notification_text, warning_for
 from .record import Record, make_records
 from .summary import ResultSummary
 
 if TYPE_CHECKING:
-    import pandas
+    from types import FrameType
+
+    import pandas  # type: ignore[import-untyped]
 
     from .connection import Connection
 
@@ -43,8 +44,11 @@ _DEFAULT_FETCH_SIZE: Final = 1000
 # While the reader keeps up, a PULL may be for so many times as many rows as the first one.
 _MOST_GROWTH: Final = 16
 
+# Portions of fewer rows are not asked for before they are needed.
+_LEAST_AHEAD: Final = 100
+
 _FAILED: Final = "the result has failed, or another result of the same transaction has"
-_OUT_OF_SCOPE: Final = "the transaction is over, and its results with it"
+_OUT_OF_SCOPE: Final = "the transaction is closed, and its results with it"
 _CONSUMED: Final = "the result was consumed: records must be fetched before consume()"
 
 _LEVELS: Final = {
@@ -59,8 +63,8 @@ class ResultJob(Statement):
     """A statement whose rows wait here for their reader.
 
     The first PULL is for *fetch_size* rows; the next is sent when its rows are used up. A reader that has
-    asked for more once is read ahead for: while it reads one portion, the next is on its way, and when
-    nobody gave a size, portions grow.
+    asked for more once is read ahead for: while it reads one portion, the next is on its way (but not
+    portions of a few rows, which are asked for on purpose), and when nobody gave a size, portions grow.
     """
 
     __slots__ = (
@@ -69,6 +73,7 @@ class ResultJob(Statement):
         "buffered",
         "done",
         "error",
+        "greedy",
         "grows",
         "hungry",
         "metadata",
@@ -108,7 +113,8 @@ class ResultJob(Statement):
         self.ran = False
         self.done = False
         self.error: BaseException | None = None
-        self.hungry = False  # somebody waits for rows that have not been asked for
+        self.hungry = False  # somebody waits for the next rows
+        self.greedy = False  # ... or for all of them
         self.ahead = False
         self.watch: QueryWatch | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -116,12 +122,12 @@ class ResultJob(Statement):
     # What the lane calls
 
     def full(self) -> bool:
-        if self.hungry:
+        if self.greedy or (self.hungry and not self.pieces):
             return False
         return not self.ahead or self.buffered >= self.portion > 0
 
     def clogged(self) -> bool:
-        if self.hungry or self.discard:
+        if self.greedy or self.hungry or self.discard:
             return False
         return len(self.pieces) > 1 and self.buffered >= 2 * max(self.portion, _DEFAULT_FETCH_SIZE)
 
@@ -330,7 +336,7 @@ class AsyncResult:
         if job.error is not None and not job.ran:
             raise await self._fail(job.error)
         self._keys = tuple(job.metadata.get("fields", ()))
-        if job.done:
+        if job.done and job.error is None:
             await self._end()
 
     async def _news(self) -> None:
@@ -405,7 +411,7 @@ class AsyncResult:
             if self._failure is not None:
                 raise ResultFailedError(self, _FAILED) from self._failure
             job.hungry = True
-            if job.waits:
+            if job.waits and job.portion >= _LEAST_AHEAD:
                 job.ahead = True
             self._connection.more(job)
             try:
@@ -419,29 +425,24 @@ class AsyncResult:
         job = self._job
         rows: list[Row] = list(map(tuple.__new__, itertools.repeat(tuple), self._records))
         self._records = iter(())
+        job.greedy = job.ahead = True
         while True:
             piece = await self._piece()
             if piece is None:
                 return rows
-            if not rows:
-                rows = piece
-            else:
+            if rows:
                 rows += piece
-            # Whoever wants everything is read ahead for at once.
-            if not job.done:
-                job.ahead = True
+            else:
+                rows = piece
 
     async def _buffer(self) -> None:
         """Bring in everything, so that the connection is free for others."""
         job = self._job
         if not job.done and self._failure is None:
-            job.hungry = job.ahead = True
+            job.greedy = job.ahead = True
             self._connection.more(job)
-            try:
-                while not job.done:
-                    await self._news()
-            finally:
-                job.hungry = False
+            while not job.done:
+                await self._news()
         if not self._ended:
             await self._end()
 
@@ -492,8 +493,8 @@ class AsyncResult:
         """Return the only record, and consume the result.
 
         Args:
-            strict: raise when there is not exactly one. Otherwise none gives None, and of several the first is
-                returned, with a warning.
+            strict: raise when there is not exactly one. Otherwise none gives None, and of several the first
+                is returned, with a warning.
 
         Raises:
             ResultNotSingleError: with *strict*.
@@ -511,7 +512,7 @@ class AsyncResult:
         if strict:
             raise ResultNotSingleError(self, "there is more than one record, where exactly one is expected")
         warnings.warn(
-            "a result of a single record is expected, and there are more", UserWarning, stacklevel=2
+            "a result with a single record is expected, and there are multiple", UserWarning, stacklevel=2
         )
         return records[0]
 
@@ -569,6 +570,8 @@ class AsyncResult:
             default: what stands for a column that does not exist.
         """
         rows = await self._rows()
+        if has_broken(rows):
+            return [record.value(key, default) for record in make_records(self._keys, rows)]
         place = self._place_of(key)
         if place is None:
             return [default] * len(rows)
@@ -584,10 +587,10 @@ class AsyncResult:
 
     async def values(self, *keys: int | str) -> list[list[Any]]:
         """Return the records that are left, each as a list of its values, or of those of *keys*."""
-        if not keys:
-            return list(map(list, await self._rows()))
-        records = make_records(self._keys, await self._rows())
-        return [record.values(*keys) for record in records]
+        rows = await self._rows()
+        if not keys and not has_broken(rows):
+            return list(map(list, rows))
+        return [record.values(*keys) for record in make_records(self._keys, rows)]
 
     async def data(self, *keys: int | str) -> list[dict[str, Any]]:
         """Return the records that are left as dicts of plain values: see :meth:`Record.data`."""
@@ -667,14 +670,14 @@ class AsyncResult:
                 file, line, names = self._place
                 registry = names.setdefault("__warningregistry__", {})
                 module = names.get("__name__")
-                warnings.warn_explicit(warning, None, file, line, module, registry)  # type: ignore[arg-type]
+                warnings.warn_explicit(warning, None, file, line, module, registry)
 
 
 def _calling_frame() -> tuple[str, int, dict[str, Any]] | None:
     """Return file, line and globals of the code outside of this package that asked for the result."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if not frame.f_code.co_filename.startswith(_HERE):
             return frame.f_code.co_filename, frame.f_lineno, frame.f_globals
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None

@@ -100,15 +100,14 @@ class AsyncSession(ResultOwner):
         connection = getattr(self, "_connection", None)
         if connection is None:
             return
-        warnings.warn(f"{self!r} was dropped while in use: close it", ResourceWarning, source=self)
+        warnings.warn(f"{self!r} was dropped while in use: close it", ResourceWarning, stacklevel=2)
         try:
             connection.loop.call_soon_threadsafe(_let_go, connection)
         except RuntimeError:
             pass
 
     async def close(self) -> None:
-        """Give the connection back. A result that was not read to its end is discarded, an open transaction is
-        rolled back."""
+        """Give the connection back. A result that was not read is discarded, a transaction rolled back."""
         if self._is_closed:
             return
         try:
@@ -208,6 +207,9 @@ class AsyncSession(ResultOwner):
             if name is not None:
                 return name, True
         name = await pool.update(want, None, session=self)
+        # Servers without named databases give none.
+        self._pinned = True
+        self._config.database = name
         return name, False
 
     def database_resolved(self, name: object) -> None:
@@ -494,7 +496,7 @@ class AsyncSession(ResultOwner):
     ) -> BulkSummary:
         """Run *query* over *rows* in batches, each a transaction of its own that finds its rows in ``$rows``.
 
-        Arguments, and what is committed when something fails: as :meth:`asyncbolt.ClientSession.execute_many`.
+        Arguments, and what is committed when it fails: as :meth:`asyncbolt.ClientSession.execute_many`.
         """
 
         async def work(connection: Connection, extra: Mapping[str, Any]) -> BulkSummary:
@@ -616,15 +618,16 @@ class AsyncSession(ResultOwner):
     ) -> _T:
         """Run a unit of work that only reads, and return what it returns.
 
-        *transaction_function* is awaited with a transaction and the other arguments, which is committed when it
-        returns and rolled back when it raises. When that fails for a reason that may be gone at the next try,
-        all of it is tried again: it must have no other effects. See :func:`unit_of_work` for a timeout and
-        metadata.
+        *transaction_function* is awaited with a transaction and the other arguments. It is committed when the
+        function returns, and rolled back when it raises. When that fails for a reason that may be gone at the
+        next try, all of it is tried again: it must have no other effects. See :func:`unit_of_work` for a
+        timeout and metadata.
 
         Raises: what the function raises, what the server says, or why no server could be reached; of several
         tries, the last one's.
         """
-        return await self._unit_of_work("r", transaction_function, args, kwargs)
+        result: _T = await self._unit_of_work("r", transaction_function, args, kwargs)
+        return result
 
     async def execute_write(
         self,
@@ -633,7 +636,8 @@ class AsyncSession(ResultOwner):
         **kwargs: _P.kwargs,
     ) -> _T:
         """Run a unit of work that writes. As :meth:`execute_read`."""
-        return await self._unit_of_work("w", transaction_function, args, kwargs)
+        result: _T = await self._unit_of_work("w", transaction_function, args, kwargs)
+        return result
 
     async def _unit_of_work(
         self,

@@ -120,13 +120,21 @@ def offers_for(versions: Iterable[Version]) -> tuple[bytes, bytes, bytes, bytes]
     """Return the four offers that stand for *versions*, given in order of preference.
 
     Neighbours become ranges; servers below 4.3 do not understand those, so such versions are offered exactly
-    too where there is room. Several versions of which one is 5.7 or newer bring the manifest, before
-    everything else. When four slots are too few, what only servers with the manifest speak gives way first,
-    and then what stands last. Raises :exc:`ValueError` for a version that is not spoken.
+    too where there is room, the oldest of them when it is scarce, since newer servers know it as well.
+    Several versions of which one is 5.7 or newer bring the manifest, before everything else. When four slots
+    are too few, the manifest gives way first where every server can do without (up to 5.8), then what only
+    servers with the manifest speak, and then what stands last. Raises :exc:`ValueError` for a version that is
+    not spoken.
     """
     wanted = known_versions(versions)
     manifest = len(wanted) > 1 and any("manifest" in facts(version).features for version in wanted)
     groups = _groups(wanted, frozenset({_SKIPPED}))
+    # Versions inside a range that their servers do not understand.
+    hidden = any(
+        lower and "ranges" not in facts((major, minor - lower)).features for (major, minor), lower in groups
+    )
+    if len(groups) + hidden >= _SLOTS and not any("manifest_only" in facts(one).features for one in wanted):
+        manifest = False
     room = _SLOTS - manifest
     if manifest and len(groups) > room:
         groups = [group for group in groups if "manifest_only" not in facts(group[0]).features] or groups
@@ -136,11 +144,13 @@ def offers_for(versions: Iterable[Version]) -> tuple[bytes, bytes, bytes, bytes]
     for (major, minor), lower in groups:
         slots.append(encode_offer((major, minor), lower))
         if lower:
-            exact = [(major, minor - step) for step in range(lower + 1)]
-            for version in exact:
-                if spare and version != _SKIPPED and "ranges" not in facts(version).features:
-                    slots.append(encode_offer(version))
-                    spare -= 1
+            steps = [(major, minor - step) for step in range(lower + 1)]
+            exact = [
+                step for step in steps if step != _SKIPPED and "ranges" not in facts(step).features
+            ]
+            exact = exact[max(0, len(exact) - spare) :]
+            slots.extend(map(encode_offer, exact))
+            spare -= len(exact)
     slots.extend([NO_OFFER] * (_SLOTS - len(slots)))
     return slots[0], slots[1], slots[2], slots[3]
 

@@ -1,0 +1,53 @@
+"""The few tests that look into a driver do so through here: no program needs this, and all of it may change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import asyncbolt
+from asyncbolt.driver.pool import Acquisition
+from asyncbolt.driver.routing import RoutedPool, RoutingTable
+
+__all__ = ["pool_counts", "routing_table", "update_routing_table"]
+
+
+class _Asker:
+    """As much of a session as a request for a routing table needs."""
+
+    impersonated_user = None
+
+    def __init__(self, bookmarks: Iterable[str]) -> None:
+        self._bookmarks = frozenset(bookmarks)
+
+    async def current_bookmarks(self) -> frozenset[str]:
+        return self._bookmarks
+
+    def database_resolved(self, name: object) -> None:
+        pass
+
+
+def _routed_pool(driver: asyncbolt.AsyncDriver) -> RoutedPool:
+    pool = driver._pool()
+    assert isinstance(pool, RoutedPool), f"{driver!r} does not route"
+    return pool
+
+
+async def update_routing_table(
+    driver: asyncbolt.AsyncDriver, database: str | None, bookmarks: Iterable[str] | None
+) -> None:
+    """Ask for a routing table, whether or not there is one."""
+    want = Acquisition("w", driver._session_config.connection_acquisition_timeout)
+    session: Any = _Asker(bookmarks or ())
+    await _routed_pool(driver).update(want, database, session=session)
+
+
+def routing_table(driver: asyncbolt.AsyncDriver, database: str | None) -> RoutingTable:
+    """Return the routing table that there is for *database*."""
+    return _routed_pool(driver).tables[database]
+
+
+def pool_counts(driver: asyncbolt.AsyncDriver, address: str) -> tuple[int, int]:
+    """Return how many connections to *address* are in use (or being made), and how many are idle."""
+    stats = driver.pool_stats().addresses.get(asyncbolt.Address.parse(address))
+    return (0, 0) if stats is None else (stats.in_use + stats.opening, stats.idle)
