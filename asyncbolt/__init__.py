@@ -93,6 +93,7 @@ from .driver import (
     kerberos_auth,
     unit_of_work,
 )
+from .driver.absent import no_attribute
 from .exceptions import (
     AuthConfigurationError,
     AuthError,
@@ -145,6 +146,11 @@ from .server.listener import create_server
 from .server.results import Result
 from .server.session import ServerSession
 from .server.threads import threaded
+
+
+def __getattr__(name: str) -> object:
+    raise no_attribute(__name__, name)
+
 
 __all__ = [
     "DEFAULT_DATABASE",

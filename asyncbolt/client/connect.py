@@ -223,6 +223,8 @@ class Opener:
                         deadline,
                         f"{where} is connected, but did not answer the handshake within {deadline.timeout} s",
                     )
+                if connection.error is not None:
+                    raise connection.error
                 link._attach(protocol)
                 login = link._login(user_agent, token, self._login_options)
                 waiter: asyncio.Future[Any] = login.waiter  # type: ignore[assignment]

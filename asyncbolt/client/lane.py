@@ -323,6 +323,7 @@ class Relogin(Call):
     kind = "relogin"
     exclusive = True
     guarded = True
+    harmless = True
 
 
 class Begin(Job):

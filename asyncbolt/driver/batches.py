@@ -87,7 +87,7 @@ class Batches:
     @property
     def fields(self) -> list[str]:
         """The names of the columns; empty before the first batch."""
-        return [] if self._result is None else list(self._result.keys())
+        return [] if self._result is None else self._result.keys()
 
     @property
     def metadata(self) -> dict[str, Any]:

@@ -136,8 +136,7 @@ class PoolConfig(_Options):
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._default(_POOL_DEFAULTS)
         self._set(options)
-        if not hasattr(self.auth, "get_auth"):
-            self.auth = AsyncAuthManagers.static(self.auth)
+        self.auth = AsyncAuthManagers.of(self.auth)
         if isinstance(self.client_certificate, ClientCertificate):
             self.client_certificate = AsyncClientCertificateProviders.static(self.client_certificate)
         elif self.client_certificate is not None and not hasattr(self.client_certificate, "get_certificate"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from .._constants import Message
@@ -27,6 +27,7 @@ from .server_info import ServerInfo
 
 if TYPE_CHECKING:
     from ..client.connect import Opener
+    from ..protocol.client import ClientConnection, Request
     from .pool import Pool
 
 __all__ = ["Connection"]
@@ -42,6 +43,19 @@ _OPTIONAL: Final = {
 _ROUTING_PROCEDURE_3: Final = "CALL dbms.cluster.routing.getRoutingTable($context)"
 _ROUTING_PROCEDURE_4: Final = "CALL dbms.routing.getRoutingTable($context)"
 _ROUTING_PROCEDURE_4_DATABASE: Final = "CALL dbms.routing.getRoutingTable($context, $database)"
+
+
+class _Report(Telemetry):
+    """TELEMETRY, and what to do when it was heard."""
+
+    __slots__ = ("heard",)
+
+    def __init__(self, heard: Callable[[], None], sender: Callable[[ClientConnection], Request]) -> None:
+        super().__init__(sender)
+        self.heard = heard
+
+    def on_done(self, summary: dict[str, Any]) -> None:
+        self.heard()
 
 
 class Connection(Link):
@@ -333,10 +347,13 @@ class Connection(Link):
         self._submit(job)
         return job
 
-    def telemetry(self, api: int) -> None:
-        """Tell the server which of the driver's functions is used (Bolt 5.4+), where it wants to know."""
+    def telemetry(self, api: int, heard: Callable[[], None]) -> None:
+        """Tell the server which of the driver's functions is used (Bolt 5.4+), where it wants to know.
+
+        *heard* is called when it has taken note.
+        """
         if self._connection.hints.get("telemetry.enabled") and self._connection.supports(Message.TELEMETRY):
-            self._submit(Telemetry(lambda connection: connection.send_telemetry(api)))
+            self._submit(_Report(heard, lambda connection: connection.send_telemetry(api)))
 
     # ---------------------------------------------------------------- the end
 

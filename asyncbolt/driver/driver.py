@@ -16,13 +16,13 @@ from .bookmarks import AsyncBookmarkManager, BookmarkManager, Bookmarks, Bookmar
 from .config import PoolConfig, SessionConfig, driver_configs, with_notification_filters
 from .constants import SYSTEM_DATABASE
 from .eager import EagerResult
-from .listeners import DriverListener, Listeners
+from .listeners import DriverListener
 from .notifications import RoutingControl, TelemetryAPI
 from .pages import Pages
-from .pool import DirectPool, Pool, PoolStats
+from .pool import DirectPool, Pool, PoolStats, Shared
 from .query import Query, unit_of_work
 from .result import AsyncResult
-from .routing import HomeDatabases, RoutedPool
+from .routing import RoutedPool
 from .server_info import ServerInfo
 from .session import AsyncSession
 from .transaction import AsyncManagedTransaction
@@ -99,10 +99,8 @@ class AsyncDriver:
 
     def __init__(self, target: Target, pool: PoolConfig, session: SessionConfig) -> None:
         self._target = target
-        self._pool_config = pool
         self._session_config = session
-        self._listeners = Listeners()
-        self._homes = HomeDatabases()
+        self._shared = Shared(pool)
         self._query_bookmark_manager = AsyncGraphDatabase.bookmark_manager()
         self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
         self._latest: Pool | None = None
@@ -178,7 +176,7 @@ class AsyncDriver:
     @property
     def encrypted(self) -> bool:
         """Whether connections are encrypted."""
-        config = self._pool_config
+        config = self._shared.config
         return bool(config.encrypted or config.ssl_context)
 
     def pool_stats(self) -> PoolStats:
@@ -191,11 +189,11 @@ class AsyncDriver:
         Raises:
             TypeError: it has none of the methods.
         """
-        self._listeners.add(listener)
+        self._shared.listeners.add(listener)
 
     def remove_listener(self, listener: DriverListener | Any) -> None:
         """Tell *listener* no more. Raises ValueError when it was not added."""
-        self._listeners.remove(listener)
+        self._shared.listeners.remove(listener)
 
     # ---------------------------------------------------------------- sessions
 
@@ -216,8 +214,8 @@ class AsyncDriver:
             return self._session_config.but(options)
         given = with_notification_filters(options)
         auth = given.get("auth")
-        if auth is not None and not hasattr(auth, "get_auth"):
-            given["auth"] = AsyncAuthManagers.static(auth)
+        if auth is not None:
+            given["auth"] = AsyncAuthManagers.of(auth)
         return self._session_config.but(given)
 
     @property
@@ -304,7 +302,7 @@ class AsyncDriver:
         if impersonated_user_ is not None:
             config.impersonated_user = impersonated_user_
         if auth_ is not None:
-            config.auth = auth_ if hasattr(auth_, "get_auth") else AsyncAuthManagers.static(auth_)
+            config.auth = AsyncAuthManagers.of(auth_)
         manager = bookmark_manager_
         config.bookmark_manager = self._query_bookmark_manager if manager is _DEFAULT else manager
         session = AsyncSession(self._pool, config)
@@ -413,7 +411,7 @@ class AsyncBoltDriver(AsyncDriver):
         return self._target.address
 
     def _new_pool(self) -> Pool:
-        return DirectPool(self._pool_config, self._target.address, self._listeners, self._homes)
+        return DirectPool(self._shared, self._target.address)
 
 
 class AsyncNeo4jDriver(AsyncDriver):
@@ -428,7 +426,7 @@ class AsyncNeo4jDriver(AsyncDriver):
         context = self._target.context
         if context is None:
             raise ConfigurationError(f"{self._target.scheme} does not route")
-        return RoutedPool(self._pool_config, self._target.address, self._listeners, self._homes, context)
+        return RoutedPool(self._shared, self._target.address, context)
 
 
 async def _work(

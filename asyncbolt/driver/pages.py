@@ -286,7 +286,7 @@ class Pages:
             self._query, {**self._parameters, "after": after, "limit": self._page_size}
         )
         eager = await result.to_eager_result()
-        return result.keys(), eager.records
+        return tuple(eager.keys), eager.records
 
     # ---------------------------------------------------------------- named positions
 

@@ -31,14 +31,14 @@ from . import clock
 from .addressing import Address, UnixAddress
 from .auth import auth_map
 from .connection import Connection
+from .homes import HomeDatabases
 from .listeners import ConnectionAcquired, ConnectionOpened, Listeners, tell
 from .tls import TlsContexts
 
 if TYPE_CHECKING:
     from .config import PoolConfig
-    from .routing import HomeDatabases
 
-__all__ = ["Acquisition", "AddressStats", "DirectPool", "Pool", "PoolStats"]
+__all__ = ["Acquisition", "AddressStats", "DirectPool", "Pool", "PoolStats", "Shared"]
 
 logger = logging.getLogger("asyncbolt.driver")
 
@@ -134,6 +134,19 @@ class Acquisition:
         return Deadline(loop, None if self.timeout == math.inf else self.timeout)
 
 
+class Shared:
+    """What the pools of a driver have in common, one for each event loop."""
+
+    __slots__ = ("config", "homes", "listeners", "tls", "versions")
+
+    def __init__(self, config: PoolConfig) -> None:
+        self.config = config
+        self.listeners = Listeners()
+        self.homes = HomeDatabases()
+        self.tls = TlsContexts(config)
+        self.versions = VersionMemory()
+
+
 class _Host:
     """The connections to one address."""
 
@@ -165,17 +178,15 @@ class Pool:
     routed = False
     routing_context: Mapping[str, str] | None = None
 
-    def __init__(
-        self, config: PoolConfig, address: Address, listeners: Listeners, homes: HomeDatabases
-    ) -> None:
-        self.config = config
+    def __init__(self, shared: Shared, address: Address) -> None:
         self.address = address
-        self.listeners = listeners
-        self.homes = homes
+        self.config = shared.config
+        self.listeners = shared.listeners
+        self.homes = shared.homes
+        self._tls = shared.tls
+        self._memory = shared.versions
         self.loop = asyncio.get_running_loop()
         self.closed = False
-        self._tls = TlsContexts(config)
-        self._memory = VersionMemory()
         self._hosts: dict[Address, _Host] = {}
         self._background: set[asyncio.Task[Any]] = set()
         self._opened = self._closed_count = self._acquired = self._timed_out = 0
@@ -221,7 +232,7 @@ class Pool:
             want: what the session wants.
             database: its database; None: the server decides.
             guessed: *database* is what the user's home database was the last time.
-            session: the session, which may be told another database by :meth:`database_resolved`, and is
+            session: the session, which may be told another database by ``_database_resolved``, and is
                 asked for its bookmarks when a routing table is needed.
 
         Raises:
@@ -647,6 +658,6 @@ def _timed_out(address: Address, seconds: float | None) -> ConnectionAcquisition
 def _no_relogin(connection: Connection) -> ConfigurationError:
     major, minor = connection.version
     return ConfigurationError(
-        f"Bolt {major}.{minor}, which {connection.address} speaks, cannot change the user of a connection:"
-        " a session has no auth of its own there"
+        f"user switching is not supported for Bolt protocol version({major}, {minor}), which"
+        f" {connection.address} speaks: a session has no auth of its own there"
     )

@@ -472,9 +472,9 @@ class AsyncResult:
 
     # ---------------------------------------------------------------- reading
 
-    def keys(self) -> tuple[str, ...]:
+    def keys(self) -> list[str]:
         """Return the names of the columns."""
-        return self._keys
+        return list(self._keys)
 
     def __aiter__(self) -> AsyncResult:
         return self

@@ -1,4 +1,4 @@
-"""Clusters: routing tables, home databases, and the pool that follows them."""
+"""Clusters: routing tables, and the pool that follows them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import inspect
 import logging
 import math
 import random
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,17 +26,15 @@ from .addressing import Address
 from .pool import Acquisition, Pool
 
 if TYPE_CHECKING:
-    from .config import PoolConfig
     from .connection import Connection
-    from .listeners import Listeners
+    from .pool import Shared
 
-__all__ = ["HomeDatabases", "RoutedPool", "RoutingTable"]
+__all__ = ["RoutedPool", "RoutingTable"]
 
 logger = logging.getLogger("asyncbolt.driver")
 
 # So long a table is kept after it has expired.
 _PURGE_SECONDS: Final = 30.0
-_MOST_HOMES: Final = 10_000
 
 # What a router says to these would be said by every other router too.
 _FATAL: Final = frozenset(
@@ -54,44 +51,6 @@ _SECURITY: Final = "Neo.ClientError.Security."
 _AUTHORIZATION_EXPIRED: Final = "Neo.ClientError.Security.AuthorizationExpired"
 
 _ROLES: Final = {"ROUTE": 0, "READ": 1, "WRITE": 2}
-
-
-class HomeDatabases:
-    """What the home databases of users were the last time (useful from Bolt 5.8 on)."""
-
-    def __init__(self) -> None:
-        self._names: OrderedDict[Any, str] = OrderedDict()
-
-    @staticmethod
-    def key(impersonated_user: str | None, token: Mapping[str, Any] | None) -> Any:
-        """Return what a user is known by: the name where there is one, otherwise all of the credentials."""
-        if impersonated_user is not None:
-            return impersonated_user
-        if token is None:
-            return None
-        principal = token.get("principal")
-        if token.get("scheme") == "basic" and isinstance(principal, str):
-            return principal
-        return _frozen(token)
-
-    def get(self, key: Any) -> str | None:
-        """Return the database of *key*, None when it is not known."""
-        return self._names.get(key)
-
-    def learn(self, key: Any, name: str) -> None:
-        """Remember the database of *key*."""
-        self._names[key] = name
-        self._names.move_to_end(key)
-        while len(self._names) > _MOST_HOMES:
-            self._names.popitem(last=False)
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return tuple(sorted((str(key), _frozen(item)) for key, item in value.items()))
-    if isinstance(value, (list, tuple)):
-        return tuple(map(_frozen, value))
-    return repr(value)
 
 
 class RoutingTable:
@@ -179,15 +138,8 @@ class RoutedPool(Pool):
 
     routed = True
 
-    def __init__(
-        self,
-        config: PoolConfig,
-        address: Address,
-        listeners: Listeners,
-        homes: HomeDatabases,
-        context: Mapping[str, str],
-    ) -> None:
-        super().__init__(config, address, listeners, homes)
+    def __init__(self, shared: Shared, address: Address, context: Mapping[str, str]) -> None:
+        super().__init__(shared, address)
         self.routing_context = context
         self.tables: dict[str | None, RoutingTable] = {}
         self._locks: dict[str | None, asyncio.Lock] = {}
@@ -276,7 +228,7 @@ class RoutedPool(Pool):
                     self.tables[found.database] = found
                     logger.debug("%r from %s", found, address)
                     if session is not None:
-                        session.database_resolved(found.database)
+                        session._database_resolved(found.database)
                     await self._drop_strangers()
                     return found.database
             await self.unreachable(router)
@@ -290,8 +242,8 @@ class RoutedPool(Pool):
         session: Any,
         errors: list[Exception],
     ) -> RoutingTable | None:
-        impersonated_user = None if session is None else session.impersonated_user
-        bookmarks = () if session is None else await session.current_bookmarks()
+        impersonated_user = None if session is None else session._config.impersonated_user
+        bookmarks = () if session is None else await session._current_bookmarks()
         try:
             connection = await self.acquire_from(
                 router, Acquisition("r", want.timeout, want.auth, liveness=want.liveness)

@@ -107,7 +107,12 @@ class AsyncSession(ResultOwner):
             pass
 
     async def close(self) -> None:
-        """Give the connection back. A result that was not read is discarded, a transaction rolled back."""
+        """Give the connection back. A result that was not read is discarded, a transaction rolled back.
+
+        Raises:
+            Neo4jError, ServiceUnavailable, SessionExpired: the transaction could not be rolled back. The
+                session is closed all the same.
+        """
         if self._is_closed:
             return
         try:
@@ -119,10 +124,7 @@ class AsyncSession(ResultOwner):
                     logger.warning("a result that was not read has failed: %s", error)
             transaction = self._transaction
             if transaction is not None:
-                try:
-                    await transaction._close()
-                except (BoltError, OSError) as error:
-                    logger.warning("an open transaction could not be rolled back: %s", error)
+                await transaction._close()
         finally:
             self._is_closed = True
             self._transaction = self._auto_result = None
@@ -155,11 +157,6 @@ class AsyncSession(ResultOwner):
             connection.pool.release(connection)
 
     # ---------------------------------------------------------------- connections
-
-    @property
-    def impersonated_user(self) -> str | None:
-        """Whom it impersonates."""
-        return self._config.impersonated_user
 
     async def _connect(
         self, mode: str, *, force_auth: bool = False, liveness: float | None = None, unprepared: bool = False
@@ -212,7 +209,7 @@ class AsyncSession(ResultOwner):
         self._config.database = name
         return name, False
 
-    def database_resolved(self, name: object) -> None:
+    def _database_resolved(self, name: object) -> None:
         """Called when a server has said which database is meant when none is named."""
         if not isinstance(name, str):
             return
@@ -224,7 +221,7 @@ class AsyncSession(ResultOwner):
 
     # ---------------------------------------------------------------- bookmarks
 
-    async def current_bookmarks(self) -> frozenset[str]:
+    async def _current_bookmarks(self) -> frozenset[str]:
         """Return what the next statement must see."""
         manager = self._bookmark_manager
         if manager is None:
@@ -307,12 +304,13 @@ class AsyncSession(ResultOwner):
         mode = _MODES[config.default_access_mode]
         text, timeout, metadata = _parts(query)
         tries = 0
+        told: set[TelemetryAPI] = set()
         while True:
             connection = await self._connect(mode)
             try:
                 extra = connection.options(
                     mode=mode,
-                    bookmarks=await self.current_bookmarks(),
+                    bookmarks=await self._current_bookmarks(),
                     database=config.database,
                     impersonated_user=config.impersonated_user,
                     metadata=metadata,
@@ -323,7 +321,7 @@ class AsyncSession(ResultOwner):
             except BaseException:
                 self._let_go()
                 raise
-            self._tell_api(connection, TelemetryAPI.AUTO_COMMIT, tries)
+            self._tell_api(connection, TelemetryAPI.AUTO_COMMIT, told)
             job = ResultJob(
                 text, values, extra, fetch_size, None, streams=connection.many_results, on_end=self._job_ended
             )
@@ -349,12 +347,13 @@ class AsyncSession(ResultOwner):
                 tries += 1
                 logger.warning("an auto-commit query failed and is tried again: %s", error)
                 continue
-            self.database_resolved(job.metadata.get("db"))
+            self._database_resolved(job.metadata.get("db"))
             return result
 
-    def _tell_api(self, connection: Connection, api: TelemetryAPI, tries: int) -> None:
-        if not connection.pool.config.telemetry_disabled and not tries:
-            connection.telemetry(api.value)
+    def _tell_api(self, connection: Connection, api: TelemetryAPI, told: set[TelemetryAPI]) -> None:
+        """Let the server know, once for each unit of work, whatever it takes to be heard."""
+        if not connection.pool.config.telemetry_disabled and api not in told:
+            connection.telemetry(api.value, lambda: told.add(api))
 
     def _job_ended(self, job: ResultJob) -> None:
         """Called in the moment in which an auto-commit statement is answered: the connection is free."""
@@ -437,7 +436,7 @@ class AsyncSession(ResultOwner):
             try:
                 extra = connection.options(
                     mode=mode,
-                    bookmarks=await self.current_bookmarks(),
+                    bookmarks=await self._current_bookmarks(),
                     database=config.database,
                     impersonated_user=config.impersonated_user,
                     metadata=metadata,
@@ -567,6 +566,7 @@ class AsyncSession(ResultOwner):
                 metadata,
                 timeout,
                 TelemetryAPI.TX,
+                set(),
             )
         finally:
             self._busy = False
@@ -580,16 +580,16 @@ class AsyncSession(ResultOwner):
         metadata: Mapping[str, Any] | None,
         timeout: float | None,
         api: TelemetryAPI,
+        told: set[TelemetryAPI],
         *,
         pipelined: bool = False,
-        tries: int = 0,
     ) -> AsyncTransaction | AsyncManagedTransaction:
         config = self._config
         connection = await self._connect(mode)
         try:
             extra = connection.options(
                 mode=mode,
-                bookmarks=await self.current_bookmarks(),
+                bookmarks=await self._current_bookmarks(),
                 database=config.database,
                 impersonated_user=config.impersonated_user,
                 metadata=metadata,
@@ -600,9 +600,9 @@ class AsyncSession(ResultOwner):
         except BaseException:
             self._let_go()
             raise
-        self._tell_api(connection, api, tries)
+        self._tell_api(connection, api, told)
         transaction = self._transaction = kind(self, connection)
-        await transaction._begin(extra, self.database_resolved, pipelined)
+        await transaction._begin(extra, self._database_resolved, pipelined)
         return transaction
 
     def _transaction_over(self, transaction: Any) -> None:
@@ -659,11 +659,11 @@ class AsyncSession(ResultOwner):
         metadata = getattr(function, "metadata", None)
         timeout = getattr(function, "timeout", None)
         retries: Retries | None = None
-        tries = 0
+        told: set[TelemetryAPI] = set()
         while True:
             try:
                 transaction = await self._open(
-                    AsyncManagedTransaction, mode, metadata, timeout, api, pipelined=pipelined, tries=tries
+                    AsyncManagedTransaction, mode, metadata, timeout, api, told, pipelined=pipelined
                 )
                 try:
                     result = await function(transaction, *arguments, **keywords)
@@ -686,7 +686,6 @@ class AsyncSession(ResultOwner):
                 delay = retries.next_delay()
                 if delay is None:
                     raise
-                tries += 1
                 logger.warning("a transaction failed and is tried again in %.3f s: %s", delay, error)
             await clock.sleep(delay)
 

@@ -58,6 +58,7 @@ class TlsContexts:
     def __init__(self, config: PoolConfig) -> None:
         self._config = config
         self._context: ssl.SSLContext | None = None
+        self._certificate: Any = None
 
     async def context(self) -> ssl.SSLContext | None:
         """Return the context for the next connection; None: no TLS.
@@ -76,8 +77,12 @@ class TlsContexts:
             certificate = provider.get_certificate()
             if inspect.isawaitable(certificate):
                 certificate = await certificate
-        if self._context is None or certificate is not None:
-            self._context = _new_context(config.trusted_certificates, certificate)
+        # None stands for the one that was given last.
+        changed = certificate is not None and certificate is not self._certificate
+        if self._context is None or changed:
+            if changed:
+                self._certificate = certificate
+            self._context = _new_context(config.trusted_certificates, self._certificate)
         return self._context
 
 

@@ -634,6 +634,8 @@ class ClientConnection:
     def _ask(self, message: Message, n: int, qid: int) -> Request:
         rule = self._check(message)
         stream = self._stream(message, n, qid)
+        if stream is self._latest:
+            qid = _LATEST  # the server's default
         if n == _ALL and qid == _LATEST:
             data = self._asks.get(message)
             if data is not None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import asyncbolt
+from asyncbolt.driver.config import SessionConfig
 from asyncbolt.driver.pool import Acquisition
 from asyncbolt.driver.routing import RoutedPool, RoutingTable
 
@@ -15,15 +16,14 @@ __all__ = ["pool_counts", "routing_table", "update_routing_table"]
 class _Asker:
     """As much of a session as a request for a routing table needs."""
 
-    impersonated_user = None
-
-    def __init__(self, bookmarks: Iterable[str]) -> None:
+    def __init__(self, config: SessionConfig, bookmarks: Iterable[str]) -> None:
+        self._config = config
         self._bookmarks = frozenset(bookmarks)
 
-    async def current_bookmarks(self) -> frozenset[str]:
+    async def _current_bookmarks(self) -> frozenset[str]:
         return self._bookmarks
 
-    def database_resolved(self, name: object) -> None:
+    def _database_resolved(self, name: object) -> None:
         pass
 
 
@@ -38,13 +38,13 @@ async def update_routing_table(
 ) -> None:
     """Ask for a routing table, whether or not there is one."""
     want = Acquisition("w", driver._session_config.connection_acquisition_timeout)
-    session: Any = _Asker(bookmarks or ())
+    session: Any = _Asker(driver._session_config, bookmarks or ())
     await _routed_pool(driver).update(want, database, session=session)
 
 
 def routing_table(driver: asyncbolt.AsyncDriver, database: str | None) -> RoutingTable:
-    """Return the routing table that there is for *database*."""
-    return _routed_pool(driver).tables[database]
+    """Return the routing table that there is for *database*, an empty one when there is none."""
+    return _routed_pool(driver).tables.get(database) or RoutingTable(database, (), (), (), 0)
 
 
 def pool_counts(driver: asyncbolt.AsyncDriver, address: str) -> tuple[int, int]:
