@@ -108,9 +108,10 @@ class Acquisition:
         force_auth: log in again even if the credentials are the same.
         liveness: seconds of idleness after which a connection is checked; None: as the driver says.
         unprepared: the connection is not for statements: credentials do not matter.
+        resolved: the user's resolver has seen the address already.
     """
 
-    __slots__ = ("auth", "force_auth", "liveness", "mode", "timeout", "unprepared")
+    __slots__ = ("auth", "force_auth", "liveness", "mode", "resolved", "timeout", "unprepared")
 
     def __init__(
         self,
@@ -121,6 +122,7 @@ class Acquisition:
         force_auth: bool = False,
         liveness: float | None = None,
         unprepared: bool = False,
+        resolved: bool = False,
     ) -> None:
         self.mode = mode
         self.timeout = timeout
@@ -128,6 +130,7 @@ class Acquisition:
         self.force_auth = force_auth
         self.liveness = liveness
         self.unprepared = unprepared
+        self.resolved = resolved
 
     def deadline(self, loop: asyncio.AbstractEventLoop) -> Deadline:
         """Return when the connection must be there."""
@@ -404,7 +407,7 @@ class Pool:
     async def _open(self, host: _Host, want: Acquisition, deadline: Deadline) -> Connection:
         """Open a connection in a place that is counted already."""
         try:
-            connection = await self._connect(host.address, want.auth or self.config.auth, deadline)
+            connection = await self._connect(host.address, want, deadline)
         except BaseException as error:
             host.opening -= 1
             self._vacant(host)
@@ -427,7 +430,36 @@ class Pool:
             raise _no_relogin(connection)
         return connection
 
-    async def _connect(self, address: Address, manager: Any, deadline: Deadline) -> Connection:
+    async def _connect(self, address: Address, want: Acquisition, deadline: Deadline) -> Connection:
+        """Connect to one of the addresses that *address* stands for."""
+        failure: ServiceUnavailable | None = None
+        for endpoint in [address] if want.resolved else await self._resolve(address):
+            try:
+                return await self._connect_to(endpoint, address, want.auth or self.config.auth, deadline)
+            except ServiceUnavailable as error:
+                failure = error
+        if failure is None:
+            raise ServiceUnavailable(f"resolver= gave no address for {address}")
+        raise failure
+
+    async def _resolve(self, address: Address) -> list[Address]:
+        """Return what the user's resolver makes of *address*."""
+        resolver = self.config.resolver
+        if resolver is None:
+            return [address]
+        addresses = resolver(address)
+        if inspect.isawaitable(addresses):
+            addresses = await addresses
+        try:
+            return [Address(one) for one in addresses]
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"resolver= returns a list of (host, port) pairs, which {addresses!r} is not"
+            ) from error
+
+    async def _connect_to(
+        self, endpoint: Address, address: Address, manager: Any, deadline: Deadline
+    ) -> Connection:
         config = self.config
         began = clock.monotonic()
         context = await self._tls.context()
@@ -435,10 +467,10 @@ class Pool:
         if inspect.isawaitable(auth):
             auth = await auth
         where: dict[str, Any]
-        if isinstance(address, UnixAddress):
-            where = {"unix": address.host}
+        if isinstance(endpoint, UnixAddress):
+            where = {"unix": endpoint.host}
         else:
-            where = {"host": address.host, "port": address.port_number}
+            where = {"host": endpoint.host, "port": endpoint.port_number}
         opener = Opener(
             **where,
             auth=auth_map(auth),
@@ -588,7 +620,8 @@ class Pool:
     async def close(self) -> None:
         """Close every connection. Those in use are cut; those that are idle say GOODBYE first."""
         self.closed = True
-        idle: list[Connection] = []
+        ends: list[Coroutine[Any, Any, Any]] = []
+        connections: list[Connection] = []
         for host in list(self._hosts.values()):
             while host.waiters:
                 waiter = host.waiters.popleft()
@@ -596,19 +629,21 @@ class Pool:
                     waiter.set_exception(ConnectionPoolError("the driver is closed"))
             for connection in list(host.connections):
                 self._uncount(connection)
+                connections.append(connection)
                 if connection.lost or not connection.clean:
                     connection.kill()
+                    ends.append(connection.wait_closed())
                 else:
-                    idle.append(connection)
+                    ends.append(connection.bye(_CLOSE_SECONDS))
+        for end in ends:
+            self._spawn(end)
         try:
-            if idle:
-                await asyncio.gather(*(connection.bye(_CLOSE_SECONDS) for connection in idle))
-            while self._background:
-                await asyncio.wait(tuple(self._background), timeout=_CLOSE_SECONDS)
-        except BaseException:
-            for connection in idle:
-                connection.kill()
-            raise
+            if self._background:
+                await asyncio.wait(tuple(self._background), timeout=2 * _CLOSE_SECONDS)
+        finally:
+            for connection in connections:
+                if not connection.lost:
+                    connection.kill()
 
     def abandon(self, *, shut: bool) -> None:
         """Let go of every connection without its event loop, which is closed or another process's.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import math
 import random
@@ -246,7 +245,7 @@ class RoutedPool(Pool):
         bookmarks = () if session is None else await session._current_bookmarks()
         try:
             connection = await self.acquire_from(
-                router, Acquisition("r", want.timeout, want.auth, liveness=want.liveness)
+                router, Acquisition("r", want.timeout, want.auth, liveness=want.liveness, resolved=True)
             )
             try:
                 seconds = max(want.timeout, self.config.connection_timeout)
@@ -269,21 +268,6 @@ class RoutedPool(Pool):
             errors.append(error)
         logger.debug("no routing table from %s: %r", router, errors[-1])
         return None
-
-    async def _resolve(self, router: Address) -> list[Address]:
-        """Return what the user's resolver makes of *router*."""
-        resolver = self.config.resolver
-        if resolver is None:
-            return [router]
-        addresses = resolver(router)
-        if inspect.isawaitable(addresses):
-            addresses = await addresses
-        try:
-            return [Address(address) for address in addresses]
-        except (TypeError, ValueError) as error:
-            raise ConfigurationError(
-                f"resolver= returns a list of (host, port) pairs, which {addresses!r} is not"
-            ) from error
 
     async def _drop_strangers(self) -> None:
         """Close what is idle to addresses that no table names any more."""
