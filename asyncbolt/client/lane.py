@@ -589,10 +589,13 @@ class Lane:
                 self.connection.abandon(job.pull)
         self.drained(job)
 
-    def discard(self, job: Statement) -> None:
-        """The rows of *job* that have not come yet are not wanted, but its summary is."""
+    def discard(self, job: Statement, *, skip: bool = True) -> None:
+        """The rows of *job* that have not come yet are not wanted, but its summary is.
+
+        Those that are on their way are skipped undecoded, or still told without *skip*.
+        """
         job.discard = True
-        if job.stage == WRITTEN and job.pull is not None:
+        if skip and job.stage == WRITTEN and job.pull is not None:
             self.connection.abandon(job.pull)
         self.drained(job)
 

@@ -221,7 +221,8 @@ class Connection(Link):
 
     def discard(self, job: Any) -> None:
         """The rest of the rows of *job* is not wanted, but its summary is."""
-        self._lane.discard(job)
+        # Where the server does not say so itself, it matters whether there were any.
+        self._lane.discard(job, skip=self._connection.has("gql_errors"))
         self._schedule()
 
     def more(self, job: Job) -> None:
@@ -286,7 +287,7 @@ class Connection(Link):
         if extra:
             for key, what in _OPTIONAL.items():
                 if key in extra and key not in self.accepted:
-                    raise self._unsupported(what)
+                    raise self._unsupported(f"{what}: {extra[key]!r}")
         self.database = database
         return extra
 
@@ -307,7 +308,7 @@ class Connection(Link):
         connection = self._connection
         if connection.supports(Message.ROUTE):
             if impersonated_user is not None and not connection.accepts(Message.ROUTE, "imp_user"):
-                raise self._unsupported("impersonation")
+                raise self._unsupported(f"impersonation: {impersonated_user!r}")
             call = Call(
                 lambda connection: connection.send_route(
                     context, bookmarks, db=database, imp_user=impersonated_user
@@ -317,12 +318,12 @@ class Connection(Link):
             table: Any = answer.get("rt")
             return table if isinstance(table, Mapping) else {}
         if impersonated_user is not None:
-            raise self._unsupported("impersonation")
+            raise self._unsupported(f"impersonation: {impersonated_user!r}")
         parameters: dict[str, Any] = {"context": context}
         extra: dict[str, Any] = {"mode": "r"}
         if not self.many_databases:
             if database is not None:
-                raise self._unsupported("choosing a database")
+                raise self._unsupported(f"choosing a database: {database!r}")
             statement = _ROUTING_PROCEDURE_3
         else:
             statement = _ROUTING_PROCEDURE_4

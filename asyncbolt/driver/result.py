@@ -142,10 +142,12 @@ class ResultJob(Statement):
         self._wake()
 
     def on_rows(self, rows: list[Row]) -> None:
-        self.pieces.append(rows)
         count = len(rows)
-        self.buffered += count
         self.rows += count
+        if self.discard:
+            return
+        self.pieces.append(rows)
+        self.buffered += count
         self._wake()
 
     def on_more(self) -> None:
