@@ -71,7 +71,8 @@ class Conversation:
     async def ask(self, question: str, **data: Any) -> dict[str, Any]:
         """Send a question, and return its answer."""
         number = self.new_id()
-        answer = self._questions[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._questions[number] = answer
         try:
             self.say(Response(question, {"id": number, **data}))
             return await answer

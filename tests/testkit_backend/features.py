@@ -1,4 +1,4 @@
-"""What the driver says of itself: the features that tests are selected by, and the tests that it leaves out."""
+"""What the driver says of itself: the features by which tests are selected, and the tests left out."""
 
 from __future__ import annotations
 
@@ -77,7 +77,8 @@ _SKIPS: Final[dict[str, str]] = {
     r"test_should_(retry_on_auth|fail_on_token)_expired_on_begin_using_tx_function": (
         "needs servers to be chosen in one order, and they are chosen at random"
     ),
-    r"stub\.session_run_parameters\.test_session_run_parameters\.TestSessionRunParameters\.test_empty_query": (
+    r"stub\.session_run_parameters\.test_session_run_parameters\.TestSessionRunParameters\."
+    r"test_empty_query": (
         "an empty query is refused before it is sent"
     ),
     r"stub\.server_side_routing\.test_server_side_routing\.TestServerSideRouting\."

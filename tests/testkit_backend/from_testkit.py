@@ -12,7 +12,7 @@ from asyncbolt.auth_management import ClientCertificate
 from asyncbolt.spatial import CartesianPoint, Point, WGS84Point
 from asyncbolt.time import Date, DateTime, Duration, Time
 
-__all__ = ["certificate", "notification_filters", "parameters", "seconds", "token", "value"]
+__all__ = ["certificate", "native", "notification_filters", "parameters", "seconds", "token"]
 
 
 def seconds(milliseconds: float | None) -> float | None:
@@ -22,11 +22,11 @@ def seconds(milliseconds: float | None) -> float | None:
 
 def parameters(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Return the parameters or the metadata of a statement."""
-    return None if given is None else {name: value(packed) for name, packed in given.items()}
+    return None if given is None else {name: native(packed) for name, packed in given.items()}
 
 
-def value(packed: Mapping[str, Any]) -> Any:
-    """Return a value from its Testkit form: the name of a Cypher type, and data."""
+def native(packed: Mapping[str, Any]) -> Any:
+    """Return a value of Python from its Testkit form: the name of a Cypher type, and data."""
     try:
         read = _READERS[packed["name"]]
     except KeyError:
@@ -78,7 +78,7 @@ _READERS: Final[dict[str, Callable[..., Any]]] = {
     "CypherFloat": lambda value: float(value),
     "CypherString": lambda value: str(value),
     "CypherBytes": lambda value: bytes.fromhex(value),
-    "CypherList": lambda value: [_read(item) for item in value],
+    "CypherList": lambda value: list(map(native, value)),
     "CypherMap": lambda value: parameters(value),
     "CypherPoint": _point,
     "CypherDate": lambda year, month, day: Date(year, month, day),
@@ -86,7 +86,6 @@ _READERS: Final[dict[str, Callable[..., Any]]] = {
     "CypherDateTime": _date_time,
     "CypherDuration": lambda **parts: Duration(**parts),
 }
-_read = value
 
 
 def _inner(packed: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -107,8 +106,10 @@ def token(packed: Mapping[str, Any] | None) -> Any:
         make = asyncbolt.bearer_auth if scheme == "bearer" else asyncbolt.kerberos_auth
         made = make(data.pop("credentials"))
     else:
-        fields = [data.pop(name, None) for name in ("principal", "credentials", "realm")]
-        made = asyncbolt.custom_auth(*fields, scheme, **data.pop("parameters", {}))
+        principal, credentials, realm = (
+            data.pop(name, None) for name in ("principal", "credentials", "realm")
+        )
+        made = asyncbolt.custom_auth(principal, credentials, realm, scheme, **data.pop("parameters", {}))
     if data:
         raise NotImplementedError(f"{sorted(data)} in a token of scheme {scheme}")
     return made

@@ -27,8 +27,8 @@ logger = logging.getLogger("testkit_backend")
 
 _HERE: Final = Path(__file__).resolve().parent
 _DRIVER: Final = Path(asyncbolt.__file__).resolve().parent
-# All that the stub servers speak. Without 6.0 and 6.1, which need the manifest, there is room for an exact offer
-# of 4.1 in the handshake; the stub server of 4.1 does not understand ranges.
+# All that the stub servers speak. Without 6.0 and 6.1, which need the manifest, there is room for an exact
+# offer of 4.1 in the handshake; the stub server of 4.1 does not understand ranges.
 _VERSIONS: Final = [
     *((5, minor) for minor in (8, 7, 6, 4, 3, 2, 1, 0)),
     *((4, minor) for minor in (4, 3, 2, 1)),
@@ -78,7 +78,7 @@ class Handlers:
     # ---------------------------------------------------------------- errors
 
     def describe(self, error: Exception) -> Response:
-        """Return what Testkit is told of *error*: whether it is the test's, the driver's, or of this backend."""
+        """Return what Testkit is told of *error*: of the test, of the driver, or of this backend."""
         try:
             if isinstance(error, _TestSaidNo):
                 return Response("FrontendError", {"msg": str(error)})
@@ -275,18 +275,18 @@ class Handlers:
         timeout: float | None = None,
         authorizationToken: Mapping[str, Any] | None = None,
     ) -> Response:
-        options = {
+        options: dict[str, Any] = {
             "routing_": routing,
             "database_": database,
             "impersonated_user_": impersonatedUser,
             "auth_": from_testkit.token(authorizationToken),
         }
-        managers = {}
+        managers: dict[str, Any] = {}
         if bookmarkManagerId is not None:
             managers["bookmark_manager_"] = (
                 None if bookmarkManagerId == -1 else self._kept[bookmarkManagerId]
             )
-        query = asyncbolt.Query(cypher, **_transaction_options(txMeta, timeout))  # type: ignore[arg-type]
+        query = asyncbolt.Query(cypher, **_transaction_options(txMeta, timeout))
         result = await driver.execute_query(query, params, **_given(options), **managers)
         return Response(
             "EagerResult",
@@ -362,7 +362,7 @@ class Handlers:
         tx_meta: Mapping[str, Any] | None,
         timeout: float | None = None,
     ) -> Response:
-        query = asyncbolt.Query(cypher, **_transaction_options(tx_meta, timeout))  # type: ignore[arg-type]
+        query = asyncbolt.Query(cypher, **_transaction_options(tx_meta, timeout))
         return self._result(
             await self._kept[session_id].run(query, parameters=from_testkit.parameters(params))
         )
@@ -465,7 +465,7 @@ class Handlers:
 
 
 def _is_of_driver(error: BaseException) -> bool:
-    """Whether the driver raised *error*: it is of its own kinds, or the innermost line known is the driver's."""
+    """Whether the driver raised *error*: by its kind, or since the innermost line known is the driver's."""
     if isinstance(error, (GqlError, DriverError)):
         return True
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
@@ -489,7 +489,9 @@ def _transaction_options(tx_meta: Mapping[str, Any] | None, timeout: float | Non
 _DRIVERS_CHOICE: Final[Any] = object()
 
 
-def _tls_options(encrypted: bool | None = None, trusted_certificates: Any = _DRIVERS_CHOICE) -> dict[str, Any]:
+def _tls_options(
+    encrypted: bool | None = None, trusted_certificates: Any = _DRIVERS_CHOICE
+) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if encrypted is not None:
         options["encrypted"] = encrypted

@@ -1,4 +1,4 @@
-"""The few tests that look into a driver do so through here: no program needs this, and all of it may change."""
+"""The few tests that look into a driver do so through here. No program needs any of it."""
 
 from __future__ import annotations
 

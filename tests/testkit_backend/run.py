@@ -42,13 +42,13 @@ def parse() -> argparse.Namespace:
         help="what to run, such as 'retry', 'retry.test_retry' or a whole id; default: everything",
     )
     parser.add_argument("--testkit", type=Path, required=True, help="a checkout of neo4j-drivers/testkit")
-    parser.add_argument("--shards", type=int, default=4, help="processes that run tests, which mostly wait (4)")
+    parser.add_argument("--shards", type=int, default=4, help="processes; their tests mostly wait (4)")
     parser.add_argument("--timeout", type=int, default=120, help="seconds for one test (120)")
     parser.add_argument("--ids", type=Path, help="a file of ids: run no others")
     parser.add_argument("--out", type=Path, help="a folder for results and logs; default: a temporary one")
     parser.add_argument("--backend-python", default=sys.executable, help="the Python that the driver runs on")
     parser.add_argument("--plain", action="store_true", help="no network namespaces")
-    parser.add_argument("--spawn-stubs", action="store_true", help="start an interpreter for each stub server")
+    parser.add_argument("--spawn-stubs", action="store_true", help="an interpreter for each stub server")
     arguments = parser.parse_args()
     if not (arguments.testkit / "nutkit" / "protocol").is_dir():
         parser.error(f"{arguments.testkit} is no checkout of Testkit (neo4j-drivers/testkit)")
@@ -81,10 +81,14 @@ def loopback_hosts(count: int) -> list[str]:
 class Run:
     """All shards, and what came out of them."""
 
-    def __init__(self, arguments: argparse.Namespace, out: Path) -> None:
+    def __init__(
+        self, arguments: argparse.Namespace, out: Path, results: TextIO, failures: TextIO
+    ) -> None:
         self.arguments = arguments
         self.out = out
         self.results: dict[str, dict[str, Any]] = {}
+        self._results = results
+        self._failures = failures
         self._total = 0
         self._began = time.monotonic()
 
@@ -94,24 +98,15 @@ class Run:
         count = self.arguments.shards
         hosts = ["127.0.0.1"] * count if namespaces else loopback_hosts(count)
         print(f"{len(hosts)} shards, {'network namespaces' if namespaces else ', '.join(hosts)}", flush=True)
-        with (
-            open(self.out / "results.jsonl", "w", encoding="utf-8") as results,
-            open(self.out / "failures.log", "w", encoding="utf-8") as failures,
-        ):
-            codes = await asyncio.gather(
-                *(
-                    self._shard(host, index, len(hosts), namespaces, results, failures)
-                    for index, host in enumerate(hosts)
-                )
-            )
+        codes = await asyncio.gather(
+            *(self._shard(host, index, len(hosts), namespaces) for index, host in enumerate(hosts))
+        )
         for index, code in enumerate(codes):
             if code:
                 print(f"shard {index} ended with {code}")
         return not any(codes)
 
-    async def _shard(
-        self, host: str, index: int, count: int, namespace: bool, results: TextIO, failures: TextIO
-    ) -> int:
+    async def _shard(self, host: str, index: int, count: int, namespace: bool) -> int:
         arguments = self.arguments
         folder = self.out / f"shard{index}"
         folder.mkdir(exist_ok=True)
@@ -134,24 +129,27 @@ class Run:
                 report = json.loads(line)
                 if "tests" in report:
                     self._total += report["tests"]
-                    continue
-                self.results[report["id"]] = report
-                results.write(f"{json.dumps({**report, 'printed': None})}\n")
-                results.flush()
-                if report["outcome"] == "failed":
-                    text = "\n".join([*report["complaints"], report["printed"]])
-                    failures.write(f"==== {report['id']}\n{text}\n\n")
-                    failures.flush()
-                    print("FAILED", report["id"], flush=True)
-                if len(self.results) % 100 == 0:
-                    seconds = time.monotonic() - self._began
-                    print(f"{len(self.results)} of {self._total}, {seconds:.0f} s", flush=True)
+                else:
+                    self._note(report)
             return await process.wait()
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.terminate()
                 await process.wait()
+
+    def _note(self, report: dict[str, Any]) -> None:
+        """Take the report of one test."""
+        self.results[report["id"]] = report
+        printed = report.pop("printed")
+        print(json.dumps(report), file=self._results, flush=True)
+        if report["outcome"] == "failed":
+            text = "\n".join([*report["complaints"], printed])
+            print(f"==== {report['id']}\n{text}\n", file=self._failures, flush=True)
+            print("FAILED", report["id"], flush=True)
+        if len(self.results) % 100 == 0:
+            seconds = time.monotonic() - self._began
+            print(f"{len(self.results)} of {self._total}, {seconds:.0f} s", flush=True)
 
     def verdict(self, expected: set[str]) -> bool:
         """Print what came out; return whether it is as expected."""
@@ -187,9 +185,13 @@ def main() -> int:
     arguments = parse()
     out: Path = arguments.out or Path(tempfile.mkdtemp(prefix="testkit-"))
     out.mkdir(parents=True, exist_ok=True)
-    run = Run(arguments, out.resolve())
-    complete = asyncio.run(run.shards())
     expected = set(_EXPECTED.read_text(encoding="utf-8").split())
+    with (
+        open(out / "results.jsonl", "w", encoding="utf-8") as results,
+        open(out / "failures.log", "w", encoding="utf-8") as failures,
+    ):
+        run = Run(arguments, out.resolve(), results, failures)
+        complete = asyncio.run(run.shards())
     return 0 if run.verdict(expected) and complete else 1
 
 

@@ -127,7 +127,7 @@ def backend(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
 
 def adapt(arguments: argparse.Namespace) -> None:
     """Keep Testkit to the addresses that it may use, and fork its stubs."""
-    stub_module = importlib.import_module("tests.stub.shared")
+    stubs: Any = importlib.import_module("tests.stub.shared")
     fork = forked_stub.available() and not arguments.spawn_stubs
     if fork:
         forked_stub.prepare()
@@ -139,16 +139,16 @@ def adapt(arguments: argparse.Namespace) -> None:
             return forked_stub.ForkedStub(command[command.index("boltstub") + 1 :])
         return subprocess.Popen(command, **options)
 
-    stub_module.subprocess = SimpleNamespace(Popen=start, PIPE=subprocess.PIPE)
+    stubs.subprocess = SimpleNamespace(Popen=start, PIPE=subprocess.PIPE)
     addresses = [arguments.host]
     if arguments.own_network:
         addresses.append("127.0.0.2")
-    shared = importlib.import_module("tests.shared")
+    shared: Any = importlib.import_module("tests.shared")
     shared.get_ip_addresses = lambda exclude_loopback=True: list(addresses)
 
 
 def check_features() -> None:
-    """Stop when the backend is out of order: every test would just be skipped, or fail by something unlike."""
+    """Stop when the backend is out of order, or every test would be skipped, or fail by something else."""
     shared = importlib.import_module("tests.shared")
     protocol = importlib.import_module("nutkit.protocol")
     probe = shared.new_backend()

@@ -12,7 +12,7 @@ from asyncbolt.exceptions import DriverError, GqlError, Neo4jError, ResultFailed
 from asyncbolt.spatial import CartesianPoint, WGS84Point
 from asyncbolt.time import Date, DateTime, Duration, Time
 
-__all__ = ["error", "record", "server_info", "summary", "token", "value"]
+__all__ = ["cypher", "error", "record", "server_info", "summary", "token"]
 
 _COUNTERS: Final = (
     "constraints_added",
@@ -47,10 +47,10 @@ def _camel(name: str) -> str:
 
 def record(given: Iterable[Any]) -> dict[str, Any]:
     """Return a record."""
-    return {"values": [value(field) for field in given]}
+    return {"values": [cypher(field) for field in given]}
 
 
-def value(given: Any) -> dict[str, Any]:
+def cypher(given: Any) -> dict[str, Any]:
     """Return a value of a record, as the name of a Cypher type and data."""
     if given is None:
         return {"name": "CypherNull", "data": {}}
@@ -74,12 +74,12 @@ def _float(given: float) -> dict[str, Any]:
 
 
 def _entity(given: graph.Entity) -> dict[str, Any]:
-    properties = value(dict(given.items()))
-    return {"id": value(given.id), "elementId": value(given.element_id), "props": properties}
+    properties = cypher(dict(given.items()))
+    return {"id": cypher(given.id), "elementId": cypher(given.element_id), "props": properties}
 
 
 def _node(given: graph.Node) -> dict[str, Any]:
-    return {**_entity(given), "labels": value(list(given.labels))}
+    return {**_entity(given), "labels": cypher(list(given.labels))}
 
 
 def _relationship(given: graph.Relationship) -> dict[str, Any]:
@@ -87,16 +87,16 @@ def _relationship(given: graph.Relationship) -> dict[str, Any]:
     assert start is not None and end is not None
     return {
         **_entity(given),
-        "type": value(given.type),
-        "startNodeId": value(start.id),
-        "startNodeElementId": value(start.element_id),
-        "endNodeId": value(end.id),
-        "endNodeElementId": value(end.element_id),
+        "type": cypher(given.type),
+        "startNodeId": cypher(start.id),
+        "startNodeElementId": cypher(start.element_id),
+        "endNodeId": cypher(end.id),
+        "endNodeElementId": cypher(end.element_id),
     }
 
 
 def _path(given: graph.Path) -> dict[str, Any]:
-    return {"nodes": value(list(given.nodes)), "relationships": value(list(given.relationships))}
+    return {"nodes": cypher(list(given.nodes)), "relationships": cypher(list(given.relationships))}
 
 
 def _point(given: CartesianPoint | WGS84Point) -> dict[str, Any]:
@@ -132,8 +132,8 @@ _WRITERS: Final[tuple[tuple[Any, str, Any], ...]] = (
     (float, "CypherFloat", _float),
     (str, "CypherString", _wrapped),
     ((bytes, bytearray), "CypherBytes", lambda given: {"value": given.hex(" ")}),
-    (list, "CypherList", lambda given: {"value": list(map(value, given))}),
-    (dict, "CypherMap", lambda given: {"value": {key: value(item) for key, item in given.items()}}),
+    (list, "CypherList", lambda given: {"value": list(map(cypher, given))}),
+    (dict, "CypherMap", lambda given: {"value": {key: cypher(item) for key, item in given.items()}}),
     (graph.Node, "Node", _node),
     (graph.Relationship, "Relationship", _relationship),
     (graph.Path, "Path", _path),
@@ -175,7 +175,7 @@ def summary(given: asyncbolt.ResultSummary) -> dict[str, Any]:
         "profile": given.profile,
         "query": {
             "text": given.query,
-            "parameters": {name: value(item) for name, item in (given.parameters or {}).items()},
+            "parameters": {name: cypher(item) for name, item in (given.parameters or {}).items()},
         },
         "queryType": given.query_type,
         "resultAvailableAfter": given.result_available_after,
@@ -212,7 +212,7 @@ def _status(given: asyncbolt.GqlStatusObject) -> dict[str, Any]:
         "rawClassification": given.raw_classification,
         "severity": given.severity.value,
         "rawSeverity": given.raw_severity,
-        "diagnosticRecord": {name: value(item) for name, item in given.diagnostic_record.items()},
+        "diagnosticRecord": {name: cypher(item) for name, item in given.diagnostic_record.items()},
         "isNotification": given.is_notification,
     }
 
@@ -264,7 +264,7 @@ def _gql(given: GqlError, longest: int) -> dict[str, Any]:
         "statusDescription": given.gql_status_description,
         "classification": given.gql_classification.value,
         "rawClassification": given.gql_raw_classification,
-        "diagnosticRecord": {name: value(item) for name, item in given.diagnostic_record.items()},
+        "diagnosticRecord": {name: cypher(item) for name, item in given.diagnostic_record.items()},
     }
     cause = given.__cause__
     while cause is not None and not isinstance(cause, GqlError):
