@@ -23,10 +23,10 @@ PURE_SKIPS := $(addprefix --ignore=tests/,codec values property/test_differentia
 # Stops when the compiled codec is not what `import asyncbolt` finds.
 CHECK_BUILD := ASYNCBOLT_IMPL=c $(BIN)/python -I -c "import asyncbolt"
 
-.PHONY: help demo test test-c test-pure test-neo4j dist-test bench bench-micro bench-smoke bench-languages bench-servers memory growth instructions lint docs debug coverage clean
+.PHONY: help demo test test-c test-pure test-neo4j testkit dist-test bench bench-micro bench-smoke bench-languages bench-servers memory growth instructions lint docs debug coverage clean
 
 help:
-	@echo "make demo | test | test-c | test-pure | test-neo4j | dist-test | lint | docs | debug | coverage | clean"
+	@echo "make demo | test | test-c | test-pure | test-neo4j | testkit | dist-test | lint | docs | debug | coverage | clean"
 	@echo "make bench | bench-micro | bench-smoke | bench-languages | bench-servers | memory | growth | instructions"
 	@echo "variables: PYTHON=<interpreter for a new $(VENV)>  VENV=<folder>  WORKERS=<processes>  ARGS=<more arguments>"
 
@@ -71,6 +71,15 @@ test-pure: $(VENV)/.dev
 # Needs Maven and JDKs 17 and 25; downloads Neo4j into .cache on the first run.
 test-neo4j: $(VENV)/.dev
 	ASYNCBOLT_IMPL=c $(PYTEST) -m neo4j $(ARGS)
+
+$(VENV)/.testkit: $(VENV)/.dev
+	$(BIN)/python -m pip install -q 'asyncbolt[testkit]'
+	@touch $@
+
+# The driver under the suite of the official drivers (neo4j-drivers/testkit): its stub tests, without Docker.
+testkit: $(VENV)/.testkit
+	@test -n "$(TESTKIT_DIR)" || { echo "make testkit TESTKIT_DIR=<checkout of neo4j-drivers/testkit>"; exit 1; }
+	$(BIN)/python tests/testkit_backend/run.py --testkit "$(TESTKIT_DIR)" $(ARGS)
 
 # sdist -> wheels -> empty environments -> the suite from outside the checkout, for each Python in PYTHONS.
 dist-test:
@@ -125,7 +134,7 @@ docs: $(VENV)/.dev
 # Bounds checks, line tracing, annotated HTML beside the sources; the next `make test` builds the fast one again.
 debug: $(VENV)/.dev
 	ASYNCBOLT_REQUIRE_EXTENSIONS=1 ASYNCBOLT_DEBUG=1 $(BIN)/python -m pip install -q -e .
-	@rm -f $(VENV)/.dev $(VENV)/.demo $(VENV)/.bench
+	@rm -f $(VENV)/.dev $(VENV)/.demo $(VENV)/.bench $(VENV)/.testkit
 	$(CHECK_BUILD)
 
 coverage: debug
@@ -134,5 +143,5 @@ coverage: debug
 
 clean:
 	rm -rf build dist wheelhouse *.egg-info docs/_build htmlcov .coverage* .mypy_cache .pytest_cache .ruff_cache
-	rm -f asyncbolt/*.c asyncbolt/*.html asyncbolt/*.so $(VENV)/.dev $(VENV)/.demo $(VENV)/.bench
+	rm -f asyncbolt/*.c asyncbolt/*.html asyncbolt/*.so $(VENV)/.dev $(VENV)/.demo $(VENV)/.bench $(VENV)/.testkit
 	find asyncbolt tests benchmarks examples docs -name __pycache__ -prune -exec rm -rf {} +
