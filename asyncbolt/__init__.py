@@ -93,7 +93,6 @@ from .driver import (
     kerberos_auth,
     unit_of_work,
 )
-from .driver.absent import no_attribute
 from .exceptions import (
     AuthConfigurationError,
     AuthError,
@@ -149,6 +148,8 @@ from .server.threads import threaded
 
 
 def __getattr__(name: str) -> object:
+    from .driver.absent import no_attribute
+
     raise no_attribute(__name__, name)
 
 
