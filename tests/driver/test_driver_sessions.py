@@ -1,0 +1,246 @@
+"""Sessions, transactions and results, against a server of our own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohelp import LOOPS, aiotest
+from driver_servers import Numbers, driver_of, serving, settled
+
+import asyncbolt
+from asyncbolt.exceptions import (
+    ClientError,
+    ConfigurationError,
+    DriverError,
+    PackError,
+    ResultConsumedError,
+    ResultFailedError,
+    ResultNotSingleError,
+    SessionError,
+    TransactionError,
+    TransientError,
+)
+
+
+@aiotest(loops=LOOPS)
+async def test_execute_query_and_its_transformers() -> None:
+    async with serving() as port, driver_of(port) as driver:
+        records, summary, keys = await driver.execute_query("NUMBERS", {"n": 2}, routing_="r")
+        assert [record.data() for record in records] == [{"i": 0, "name": "n0"}, {"i": 1, "name": "n1"}]
+        assert (keys, summary.query, summary.parameters) == (["i", "name"], "NUMBERS", {"n": 2})
+        assert summary.query_type == "r" and summary.server.protocol_version == (6, 1)
+        single = await driver.execute_query("NUMBERS", n=1, result_transformer_=asyncbolt.AsyncResult.single)
+        assert single is not None and single["name"] == "n0"
+        with pytest.raises(ClientError):
+            await driver.execute_query("FAIL")
+        with pytest.raises(ValueError, match="single '_'"):
+            await driver.execute_query("NUMBERS", databse_="x")
+        with pytest.raises(ValueError, match="routing_"):
+            await driver.execute_query("NUMBERS", routing_="x")
+        assert (await settled(driver)).opened == 1
+
+
+@aiotest
+async def test_results_one_way_after_the_other() -> None:
+    async with serving() as port, driver_of(port) as driver, driver.session(fetch_size=2) as session:
+        result = await session.run("NUMBERS", n=7)
+        assert result.keys() == ["i", "name"]
+        assert (await result.peek())["i"] == 0  # type: ignore[index]
+        assert [record["i"] for record in await result.fetch(3)] == [0, 1, 2]
+        assert [record["i"] async for record in result] == [3, 4, 5, 6]
+        assert await result.fetch(1) == [] and await result.peek() is None
+        assert (await result.consume()).query == "NUMBERS"
+        assert result.closed()
+        with pytest.raises(ResultConsumedError):
+            await result.fetch(1)
+        assert await (await session.run("NUMBERS", n=3)).value("name") == ["n0", "n1", "n2"]
+        assert await (await session.run("NUMBERS", n=2)).values() == [[0, "n0"], [1, "n1"]]
+        assert await (await session.run("NUMBERS", n=2)).values("i") == [[0], [1]]
+        frame = await (await session.run("NUMBERS", n=2500)).to_df()
+        assert list(frame.columns) == ["i", "name"] and len(frame) == 2500
+        with pytest.raises(ResultNotSingleError):
+            await (await session.run("NUMBERS", n=0)).single(strict=True)
+        with pytest.warns(UserWarning, match="multiple"):
+            assert (await (await session.run("NUMBERS", n=3)).single())["i"] == 0  # type: ignore[index]
+        assert await (await session.run("NUMBERS", n=0)).single() is None
+
+
+@aiotest
+async def test_a_statement_inside_the_loop_over_another_loses_no_row() -> None:
+    async with serving() as port, driver_of(port) as driver, driver.session(fetch_size=3) as session:
+        seen = []
+        async for record in await session.run("NUMBERS", n=10):
+            seen.append(record["i"])
+            inner = await session.run("NUMBERS", n=4)
+            assert await inner.value() == [0, 1, 2, 3]
+        assert seen == list(range(10))
+    async with serving() as port, driver_of(port) as driver, driver.session(fetch_size=3) as session:
+        async with await session.begin_transaction() as tx:
+            first = await tx.run("NUMBERS", n=10)
+            seen = []
+            async for record in first:
+                seen.append(record["i"])
+                assert len(await tx.fetch("NUMBERS", {"n": 4})) == 4
+            assert seen == list(range(10))
+
+
+@aiotest
+async def test_the_batch_path() -> None:
+    async with serving() as port, driver_of(port) as driver, driver.session() as session:
+        rows = await session.fetch("NUMBERS", {"n": 5000})
+        assert len(rows) == 5000 and rows.fields == ["i", "name"] and rows.summary["type"] == "r"
+        count = 0
+        async with session.batches("NUMBERS", {"n": 5000}, fetch_size=700) as batches:
+            async for batch in batches:
+                count += len(batch)
+            assert batches.fields == ["i", "name"] and batches.summary is not None
+        assert count == 5000
+        assert (await session.execute("NUMBERS"))["type"] == "r"
+        done = await session.execute_many("NUMBERS", range(2500), batch_rows=1000)
+        assert done.rows == 2500
+        async with await session.begin_transaction() as tx:
+            assert len(await tx.fetch("NUMBERS", {"n": 4})) == 4
+            assert (await tx.execute_many("NUMBERS", range(10))).rows == 10
+            assert sum([len(batch) async for batch in tx.batches("NUMBERS", {"n": 2500})]) == 2500
+        with pytest.raises(ValueError, match="procedure"):
+            await session.call("db.labels() RETURN 1 //")
+        assert len(await session.call("db.labels", 1)) == 3
+        assert Numbers.calls["CALL db.labels($p0)"] == 1
+
+
+@aiotest
+async def test_a_failed_transaction_says_why_and_is_over() -> None:
+    async with serving() as port, driver_of(port) as driver, driver.session() as session:
+        tx = await session.begin_transaction()
+        result = await tx.run("NUMBERS", n=3000)
+        with pytest.raises(ClientError):
+            await tx.run("FAIL")
+        with pytest.raises(TransactionError) as failure:
+            await tx.run("NUMBERS")
+        assert isinstance(failure.value.__cause__, ClientError)
+        with pytest.raises(ResultFailedError):
+            await result.values()
+        with pytest.raises(TransactionError):
+            await tx.commit()
+        await tx.close()
+        assert len(await session.fetch("NUMBERS")) == 3
+        async with await session.begin_transaction() as tx:
+            with pytest.raises(TransactionError, match="open already"):
+                await session.begin_transaction()
+            with pytest.raises(TransactionError):
+                await session.run("NUMBERS")
+            with pytest.raises(PackError):
+                await tx.run("NUMBERS", n={1, 2})
+            kept = await tx.run("NUMBERS")  # nothing was sent, so the transaction goes on
+        with pytest.raises(ResultConsumedError):
+            await kept.values()
+        assert (await settled(driver)).opened == 1
+
+
+@aiotest
+async def test_managed_transactions_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    delays = []
+
+    async def no_sleep(seconds: float) -> None:
+        delays.append(seconds)
+
+    monkeypatch.setattr("asyncbolt.driver.clock.sleep", no_sleep)
+    tries = []
+
+    @asyncbolt.unit_of_work(metadata={"app": "test"}, timeout=3)
+    async def work(tx: asyncbolt.AsyncManagedTransaction, statement: str) -> Any:
+        tries.append(statement)
+        return await (await tx.run(statement)).data()
+
+    async with serving() as port, driver_of(port) as driver, driver.session() as session:
+        Numbers.failures["SHAKY"] = 3
+        assert len(await session.execute_write(work, "SHAKY")) == 3
+        assert tries == ["SHAKY"] * 4
+        assert [round(delay) for delay in delays] in ([1, 2, 4], [1, 2, 3], [1, 2, 5])
+        assert all(0.8 * 2**n <= delay <= 1.2 * 2**n for n, delay in enumerate(delays))
+        with pytest.raises(ClientError):
+            await session.execute_write(work, "FAIL")
+        assert len(tries) == 5
+        Numbers.failures["SHAKY"] = 1
+        with pytest.raises(TransientError):
+            await session.run("SHAKY")  # auto-commit statements are not
+        with pytest.raises(KeyError):
+            async def broken(tx: asyncbolt.AsyncManagedTransaction) -> None:
+                await tx.run("NUMBERS", n=5000)
+                raise KeyError("the user's own")
+
+            await session.execute_write(broken)
+        assert (await settled(driver)).opened == 1
+
+
+@aiotest
+async def test_sessions_refuse_what_they_cannot_do() -> None:
+    async with serving() as port, driver_of(port) as driver:
+        async with driver.session() as session:
+            waiting = asyncio.ensure_future(session.run("FOREVER"))
+            while not session._busy:
+                await asyncio.sleep(0)
+            with pytest.raises(SessionError, match="another task"):
+                await session.run("NUMBERS")
+            waiting.cancel()
+            await asyncio.wait((waiting,))
+            assert len(await session.fetch("NUMBERS")) == 3
+            with pytest.raises(ValueError, match="empty"):
+                await session.run("")
+            with pytest.raises(TypeError):
+                await session.run(3)  # type: ignore[arg-type]
+        with pytest.raises(SessionError, match="closed"):
+            await session.run("NUMBERS")
+        with pytest.raises(ConfigurationError, match="fetch_sise"):
+            driver.session(fetch_sise=3)  # type: ignore[call-arg]
+    with pytest.raises(DriverError):
+        driver.session()
+
+
+@aiotest
+async def test_bookmarks_are_chained() -> None:
+    seen: list[tuple[str, ...]] = []
+
+    class Chained(Numbers):
+        async def run(self, statement: str, parameters: dict[str, Any]) -> Any:
+            seen.append(tuple(sorted(self.request.bookmarks or ())))
+            return asyncbolt.Result(["n"], [(1,)], {"bookmark": f"bm:{len(seen)}"})
+
+    manager = asyncbolt.AsyncGraphDatabase.bookmark_manager()
+    async with serving(Chained) as port, driver_of(port) as driver:
+        async with driver.session(bookmarks=asyncbolt.Bookmarks.from_raw_values(["a", "b"])) as session:
+            await (await session.run("X")).consume()
+            await session.fetch("X")
+            assert (await session.last_bookmarks()).raw_values == {"bm:2"}
+        assert seen == [("a", "b"), ("bm:1",)]
+        seen.clear()
+        async with driver.session(bookmark_manager=manager) as one:
+            await one.fetch("X")
+        async with driver.session(bookmark_manager=manager) as two:
+            await two.fetch("X")
+        assert seen == [(), ("bm:1",)]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["http://x", "bolt+routing://x", "bolt://u:p@x", "bolt://x/path", "bolt://x?a=b", "neo4j://x?address=y",
+     "neo4j://x?a=", "bolt://x:port", "bolt+unix://x/y", "nothing", ""],
+)  # fmt: skip
+def test_wrong_uris(uri: str) -> None:
+    with pytest.raises(ConfigurationError):
+        asyncbolt.AsyncGraphDatabase.driver(uri)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"max_connection_pool_size": 0}, {"connection_timeout": 0}, {"trusted_certificates": "all"}, {"no": 1},
+     {"fetch_size": 0}, {"liveness_check_timeout": -1}, {"versions": [(2, 0)]}, {"versions": [(9, 9)]},
+     {"resolver": 3}, {"server_products": "Neo4j"}],
+)  # fmt: skip
+def test_wrong_options(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        asyncbolt.AsyncGraphDatabase.driver("bolt://x", **options)
+    with pytest.raises(ConfigurationError):
+        asyncbolt.AsyncGraphDatabase.driver("bolt+s://x", encrypted=True)
