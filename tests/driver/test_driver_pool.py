@@ -202,7 +202,10 @@ async def test_a_forked_child_has_connections_of_its_own() -> None:
 async def test_unix_socket(tmp_path: Path) -> None:
     path = tmp_path / "bolt.sock"
 
+    forwarding = []
+
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        forwarding.append(asyncio.current_task())
         there, back = await asyncio.open_connection("127.0.0.1", port)
 
         async def copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
@@ -220,5 +223,5 @@ async def test_unix_socket(tmp_path: Path) -> None:
                 assert [str(address) for address in driver.pool_stats().addresses] == [str(path)]
             async with asyncbolt.connect(f"bolt+unix://{path}") as session:
                 assert len(await session.fetch("NUMBERS")) == 3
-            await asyncio.sleep(0.01)
+            await asyncio.gather(*forwarding)  # type: ignore[arg-type]
     assert Numbers.calls["NUMBERS"]
