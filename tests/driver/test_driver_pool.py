@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from aiohelp import aiotest
-from driver_servers import Numbers, Proxy, driver_of, serving, settled
+from driver_servers import Numbers, Proxy, driver_of, serving, settled, until
 
 import asyncbolt
 from asyncbolt.driver import clock
@@ -46,7 +46,7 @@ async def test_acquisition_timeout_bounds_waiting_and_connecting() -> None:
         options = {"max_connection_pool_size": 1, "connection_acquisition_timeout": 0.05}
         async with driver_of(port, **options) as driver, driver.session() as session:
             tx = await session.begin_transaction()
-            with pytest.raises(ConnectionAcquisitionTimeoutError, match="0.05 s"):
+            with pytest.raises(ConnectionAcquisitionTimeoutError, match=r"0\.05 s"):
                 await driver.execute_query("NUMBERS")
             stats = driver.pool_stats()
             assert (stats.in_use, stats.waiting, stats.timed_out) == (1, 0, 1)
@@ -91,8 +91,7 @@ async def test_dead_connections_are_replaced() -> None:
         for _ in range(3):
             await driver.execute_query("NUMBERS")
             proxy.cut()
-            while driver.pool_stats().idle:
-                await asyncio.sleep(0)
+            await until(lambda: not driver.pool_stats().idle)
         await driver.execute_query("NUMBERS")
         stats = driver.pool_stats()
         assert (stats.opened, stats.closed, stats.idle) == (4, 3, 1)
@@ -107,11 +106,9 @@ async def test_closing_with_sessions_in_use() -> None:
         driver = driver_of(port, max_connection_pool_size=1)
         session = driver.session()
         running = asyncio.ensure_future(session.run("FOREVER"))
-        while not driver.pool_stats().in_use:
-            await asyncio.sleep(0)
+        await until(lambda: driver.pool_stats().in_use)
         waiting = asyncio.ensure_future(driver.execute_query("NUMBERS"))
-        while not driver.pool_stats().waiting:
-            await asyncio.sleep(0)
+        await until(lambda: driver.pool_stats().waiting)
         await driver.close()
         with pytest.raises(ConnectionPoolError):
             await waiting

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from aiohelp import LOOPS, aiotest
-from driver_servers import Numbers, driver_of, serving, settled
+from driver_servers import Numbers, driver_of, serving, settled, until
 
 import asyncbolt
 from asyncbolt.exceptions import (
@@ -180,8 +180,7 @@ async def test_sessions_refuse_what_they_cannot_do() -> None:
     async with serving() as port, driver_of(port) as driver:
         async with driver.session() as session:
             waiting = asyncio.ensure_future(session.run("FOREVER"))
-            while not session._busy:
-                await asyncio.sleep(0)
+            await until(lambda: session._busy)
             with pytest.raises(SessionError, match="another task"):
                 await session.run("NUMBERS")
             waiting.cancel()

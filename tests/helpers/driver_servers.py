@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncbolt
 
-__all__ = ["Numbers", "Proxy", "driver_of", "serving", "settled"]
+__all__ = ["Numbers", "Proxy", "driver_of", "serving", "settled", "until"]
 
 
 class Numbers(asyncbolt.ServerSession):
@@ -46,13 +46,18 @@ def driver_of(port: int, **options: Any) -> asyncbolt.AsyncDriver:
     return asyncbolt.AsyncGraphDatabase.driver(f"bolt://127.0.0.1:{port}", auth=("u", "p"), **options)
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Let the event loop turn until *condition* holds; hangs when it never does."""
+    for _ in iter(int, 1):
+        if condition():
+            return
+        await asyncio.sleep(0)
+
+
 async def settled(driver: asyncbolt.AsyncDriver) -> asyncbolt.PoolStats:
     """The driver's pool when nothing is in use or being made any more; hangs when that never happens."""
-    while True:
-        stats = driver.pool_stats()
-        if not stats.in_use and not stats.opening:
-            return stats
-        await asyncio.sleep(0)
+    await until(lambda: not (driver.pool_stats().in_use or driver.pool_stats().opening))
+    return driver.pool_stats()
 
 
 class Proxy:
