@@ -1,0 +1,124 @@
+"""Catch-up reads, over a server whose events the test makes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohelp import aiotest
+from driver_servers import Proxy, driver_of, serving, until
+
+import asyncbolt
+from asyncbolt.exceptions import ConfigurationError, IncompleteCommit
+
+QUERY = "EVENTS"
+
+
+class Events(asyncbolt.ServerSession):
+    """Rows with growing ids, as a database would select them."""
+
+    ids: list[Any] = []
+
+    async def run(self, statement: str, parameters: dict[str, Any]) -> Any:
+        after, limit = parameters["after"], parameters["limit"]
+        if statement == "BACKWARDS":
+            found = [number for number in reversed(self.ids) if after is None or number < after]
+        elif statement == "DEAF":
+            found = list(self.ids)
+        else:
+            found = [number for number in self.ids if after is None or number > after]
+        return asyncbolt.Result(["id", "what"], [(number, f"e{number}") for number in found[:limit]])
+
+
+@pytest.fixture
+def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr("asyncbolt.driver.clock.sleep", sleep)
+    return waits
+
+
+@aiotest
+async def test_page_by_page() -> None:
+    Events.ids = list(range(1, 24))
+    async with serving(Events) as port, driver_of(port) as driver:
+        pages = [page async for page in driver.pages(QUERY, key="id", page_size=10)]
+        assert [len(page) for page in pages] == [10, 10, 3]
+        assert [record["id"] for page in pages for record in page] == Events.ids
+        assert [page.position for page in pages] == [10, 20, 23] and pages[0].keys == ("id", "what")
+        assert pages[0][0]["what"] == "e1" and pages[0].records[1]["id"] == 2
+        rest = [page async for page in driver.pages(QUERY, key=0, page_size=10, after=pages[0].position)]
+        assert [record["id"] for page in rest for record in page] == Events.ids[10:]
+        back = driver.pages("BACKWARDS", key=lambda record: record[0], page_size=10, descending=True)
+        assert [record["id"] async for page in back for record in page] == Events.ids[::-1]
+        with pytest.raises(ConfigurationError, match="no ack"):
+            await pages[0].ack()
+
+
+@aiotest
+async def test_following(sleeps: list[float]) -> None:
+    Events.ids = [1, 2]
+    async with serving(Events) as port, driver_of(port) as driver:
+        pages = driver.pages(QUERY, key="id", page_size=2, follow=True)
+        assert [record["id"] for record in await anext(pages)] == [1, 2]
+        waiting = asyncio.ensure_future(anext(pages))
+        await until(lambda: len(sleeps) >= 7)
+        assert sleeps[:7] == [1, 2, 4, 8, 16, 30, 30]
+        Events.ids = [1, 2, 3]
+        assert [record["id"] for record in await waiting] == [3]
+        waiting = asyncio.ensure_future(anext(pages))
+        del sleeps[:]
+        await until(lambda: sleeps)
+        assert sleeps[0] == 1
+        waiting.cancel()
+        await asyncio.wait((waiting,))
+        assert waiting.cancelled() and pages.position == 3
+
+
+@aiotest
+async def test_a_cut_neither_loses_nor_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    Events.ids = list(range(200))
+    waits: list[float] = []
+
+    async def mend(seconds: float) -> None:
+        waits.append(seconds)
+        proxy.cut_down = None
+
+    monkeypatch.setattr("asyncbolt.driver.clock.sleep", mend)
+    async with serving(Events) as port, Proxy(port) as proxy, driver_of(proxy.port) as driver:
+        seen = []
+        pages = driver.pages(QUERY, key="id", page_size=10)
+        while True:
+            proxy.cut_down = 97 + 13 * (len(seen) % 17)
+            try:
+                page = await anext(pages)
+            except StopAsyncIteration:
+                break
+            except IncompleteCommit:
+                proxy.cut_down = None
+                continue
+            seen += [record["id"] for record in page]
+            proxy.cut_down = None
+        assert seen == Events.ids and waits
+
+
+@aiotest
+async def test_keys_that_do_not_do() -> None:
+    async with serving(Events) as port, driver_of(port) as driver:
+        for ids, why in (([1, 1], "not unique"), ([2, 1], "grow"), ([1, None], "null")):
+            Events.ids = ids
+            with pytest.raises(ConfigurationError, match=why):
+                await anext(driver.pages("DEAF", key="id", page_size=5))
+        Events.ids = [1, 2]
+        pages = driver.pages("DEAF", key="id", page_size=2)
+        await anext(pages)
+        with pytest.raises(ConfigurationError, match="grow"):
+            await anext(pages)
+        for wrong in ({"page_size": 0}, {"follow": True, "descending": True}, {"parameters": {"after": 1}}):
+            with pytest.raises(ConfigurationError):
+                driver.pages(QUERY, key="id", **wrong)
