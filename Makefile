@@ -23,11 +23,11 @@ PURE_SKIPS := $(addprefix --ignore=tests/,codec values property/test_differentia
 # Stops when the compiled codec is not what `import asyncbolt` finds.
 CHECK_BUILD := ASYNCBOLT_IMPL=c $(BIN)/python -I -c "import asyncbolt"
 
-.PHONY: help demo test test-c test-pure test-neo4j testkit dist-test bench bench-micro bench-smoke bench-languages bench-servers memory growth instructions lint docs debug coverage clean
+.PHONY: help demo test test-c test-pure test-neo4j testkit dist-test bench bench-driver bench-micro bench-smoke bench-languages bench-servers memory growth instructions lint docs debug coverage clean
 
 help:
 	@echo "make demo | test | test-c | test-pure | test-neo4j | testkit | dist-test | lint | docs | debug | coverage | clean"
-	@echo "make bench | bench-micro | bench-smoke | bench-languages | bench-servers | memory | growth | instructions"
+	@echo "make bench | bench-driver | bench-micro | bench-smoke | bench-languages | bench-servers | memory | growth | instructions"
 	@echo "variables: PYTHON=<interpreter for a new $(VENV)>  VENV=<folder>  WORKERS=<processes>  ARGS=<more arguments>"
 
 $(VENV)/.created:
@@ -97,6 +97,7 @@ bench-micro: $(VENV)/.dev
 bench-smoke: $(VENV)/.bench
 	ASYNCBOLT_IMPL=c $(PYTEST) benchmarks --benchmark-disable -q
 	$(BIN)/python benchmarks/compare.py --quick
+	ASYNCBOLT_IMPL=c $(BIN)/python -I benchmarks/driver.py --quick
 
 # What memory kept rows take, and that it is bounded while much passes through. Minutes; ARGS=--quick is shorter.
 memory: $(VENV)/.dev
@@ -109,6 +110,10 @@ growth: $(VENV)/.dev
 # Fails when a hot path takes over 5 % more instructions than stored; needs valgrind. ARGS=--store stores anew.
 instructions: $(VENV)/.dev
 	$(BIN)/python -I benchmarks/instructions.py --check $(ARGS)
+
+# The driver beside the official async driver, with ratios and targets.
+bench-driver: $(VENV)/.bench
+	ASYNCBOLT_IMPL=c $(BIN)/python -I benchmarks/driver.py $(ARGS)
 
 # Drivers of other languages on the same bytes: those whose toolchains are here (go, cargo, node and npm, mvn and
 # a JDK), built into .cache/languages.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypedDict
@@ -211,7 +210,10 @@ class SessionConfig(_Options):
         Raises:
             ConfigurationError: one does not exist, or its value makes no sense.
         """
-        twin = copy.copy(self)
+        # Once for each session, and quicker than copy.copy().
+        twin = SessionConfig.__new__(SessionConfig)
+        for name in _SESSION_DEFAULTS:
+            setattr(twin, name, getattr(self, name))
         if options:
             _reject_unknown(options, _SESSION_DEFAULTS)
             twin._set(options)
