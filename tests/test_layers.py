@@ -62,6 +62,7 @@ FLOORS: list[tuple[str, int]] = [
     ("api", 9),
     ("auth_management", 9),
     ("debug", 9),
+    ("opentelemetry", 9),
     ("types", 9),
     ("warnings", 9),
     ("cli", 9),
@@ -85,6 +86,7 @@ PROBES = {"_impl": {"_packstream", "_chunking"}}
 # Optional third-party packages, by the one file that may import them, and then inside a function only.
 OPTIONAL = {
     "aio._run": {"uvloop"},
+    "opentelemetry": {"opentelemetry"},
     "driver.export": {"numpy", "pandas"},
     "driver.result": {"pandas"},
     "vector": {"numpy", "pyarrow"},
