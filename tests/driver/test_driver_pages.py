@@ -122,3 +122,21 @@ async def test_keys_that_do_not_do() -> None:
         for wrong in ({"page_size": 0}, {"follow": True, "descending": True}, {"parameters": {"after": 1}}):
             with pytest.raises(ConfigurationError):
                 driver.pages(QUERY, key="id", **wrong)
+
+
+@aiotest
+async def test_following_outlives_a_restart_of_the_server(sleeps: list[float]) -> None:
+    Events.ids = [1, 2]
+    server = await asyncbolt.create_server(Events, port=0)
+    port = server.sockets[0].getsockname()[1]
+    async with driver_of(port, max_transaction_retry_time=0) as driver:
+        pages = driver.pages(QUERY, key="id", follow=True)
+        assert [record["id"] for record in await anext(pages)] == [1, 2]
+        server.close()
+        await server.wait_closed()
+        waiting = asyncio.ensure_future(anext(pages))
+        await until(lambda: len(sleeps) > 5)
+        assert not waiting.done()
+        Events.ids = [1, 2, 3]
+        async with await asyncbolt.create_server(Events, port=port):
+            assert [record["id"] for record in await waiting] == [3]
