@@ -84,7 +84,6 @@ class Connection(Link):
         self.auth = auth
         self.auth_map: Mapping[str, Any] = auth_map(auth)
         self.created = self.idle_since = clock.monotonic()
-        self.why_closed: BaseException | None = None
 
     def greeted(self) -> None:
         """Called when the login has succeeded."""
@@ -234,10 +233,6 @@ class Connection(Link):
         self._lane.rollback(job)
         self._schedule()
 
-    def leave_later(self, jobs: tuple[Job, ...]) -> None:
-        """Give up *jobs*, from whatever thread."""
-        self._leave_later(jobs)
-
     async def check(self, deadline: Deadline) -> bool:
         """Return whether the connection works, by a RESET that is answered before the *deadline*."""
         try:
@@ -359,8 +354,6 @@ class Connection(Link):
     # ---------------------------------------------------------------- the end
 
     def _lost(self, error: BaseException) -> None:
-        if self.why_closed is None:
-            self.why_closed = error
         super()._lost(error)
         if self.counted:
             self.pool.lost(self)

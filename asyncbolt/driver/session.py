@@ -219,6 +219,22 @@ class AsyncSession(ResultOwner):
             self._config.database = name
             pool.homes.learn(self._home_key, name)
 
+    async def _options(
+        self, connection: Connection, mode: str, metadata: Mapping[str, Any] | None, timeout: float | None
+    ) -> dict[str, Any]:
+        """Return the options of a RUN or BEGIN. Raises as :meth:`Connection.options`."""
+        config = self._config
+        return connection.options(
+            mode=mode,
+            bookmarks=await self._current_bookmarks(),
+            database=config.database,
+            impersonated_user=config.impersonated_user,
+            metadata=metadata,
+            timeout=timeout,
+            min_severity=config.notifications_min_severity,
+            disabled=config.notifications_disabled_classifications,
+        )
+
     # ---------------------------------------------------------------- bookmarks
 
     async def _current_bookmarks(self) -> frozenset[str]:
@@ -308,16 +324,7 @@ class AsyncSession(ResultOwner):
         while True:
             connection = await self._connect(mode)
             try:
-                extra = connection.options(
-                    mode=mode,
-                    bookmarks=await self._current_bookmarks(),
-                    database=config.database,
-                    impersonated_user=config.impersonated_user,
-                    metadata=metadata,
-                    timeout=timeout,
-                    min_severity=config.notifications_min_severity,
-                    disabled=config.notifications_disabled_classifications,
-                )
+                extra = await self._options(connection, mode, metadata, timeout)
             except BaseException:
                 self._let_go()
                 raise
@@ -428,22 +435,12 @@ class AsyncSession(ResultOwner):
             raise TransactionError(self._transaction, "a transaction is open: run the query in it, or end it")
         if self._auto_result is not None:
             await self._auto_result._buffer()
-        config = self._config
         _, timeout, metadata = _parts(query)
         self._busy = True
         try:
             connection = await self._connect(mode)
             try:
-                extra = connection.options(
-                    mode=mode,
-                    bookmarks=await self._current_bookmarks(),
-                    database=config.database,
-                    impersonated_user=config.impersonated_user,
-                    metadata=metadata,
-                    timeout=timeout,
-                    min_severity=config.notifications_min_severity,
-                    disabled=config.notifications_disabled_classifications,
-                )
+                extra = await self._options(connection, mode, metadata, timeout)
                 return await work(connection, extra)
             except BoltError as error:
                 if isinstance(error, ConfigurationError):
@@ -584,19 +581,9 @@ class AsyncSession(ResultOwner):
         *,
         pipelined: bool = False,
     ) -> AsyncTransaction | AsyncManagedTransaction:
-        config = self._config
         connection = await self._connect(mode)
         try:
-            extra = connection.options(
-                mode=mode,
-                bookmarks=await self._current_bookmarks(),
-                database=config.database,
-                impersonated_user=config.impersonated_user,
-                metadata=metadata,
-                timeout=timeout,
-                min_severity=config.notifications_min_severity,
-                disabled=config.notifications_disabled_classifications,
-            )
+            extra = await self._options(connection, mode, metadata, timeout)
         except BaseException:
             self._let_go()
             raise

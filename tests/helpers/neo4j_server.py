@@ -102,7 +102,7 @@ class Neo4j(ServerProcess):
         return (self.user, self.password) if self.password else None
 
     def command(self, home: Path) -> Sequence[str]:
-        self.port = free_port()
+        self.port = self.port or free_port()  # the same one after `kill` and `restart`
         classpath = f"{jars(self.version)}{os.sep}*"
         launcher = str(HERE / "BoltServer.java")
         options = [*JVM_OPTIONS, "-cp", classpath]

@@ -35,6 +35,7 @@ class ServerProcess:
         self.ready_timeout = ready_timeout
         self.port = 0
         self._process: subprocess.Popen[str] | None = None
+        self._home: Path | None = None
         self._cleanup = contextlib.ExitStack()
         self._told: threading.Event = threading.Event()
         self._ready_line = ""
@@ -49,7 +50,10 @@ class ServerProcess:
         return f"bolt://{self.host}:{self.port}"
 
     def command(self, home: Path) -> Sequence[str]:
-        """The command line; called before each start, so it may choose ports and set ``self.port``."""
+        """The command line; called before each start, so it may choose ports and set ``self.port``.
+
+        A server that can be restarted keeps the port that it has.
+        """
         raise NotImplementedError
 
     def __enter__(self: _P) -> _P:
@@ -64,9 +68,11 @@ class ServerProcess:
         self.stop()
 
     def start(self) -> None:
-        folder = tempfile.TemporaryDirectory(prefix="asyncbolt-server-", ignore_cleanup_errors=True)
-        home = Path(self._cleanup.enter_context(folder))
-        log = self._cleanup.enter_context(open(home / "output.txt", "w", encoding="utf-8"))
+        home = self._home
+        if home is None:
+            folder = tempfile.TemporaryDirectory(prefix="asyncbolt-server-", ignore_cleanup_errors=True)
+            home = self._home = Path(self._cleanup.enter_context(folder))
+        log = self._cleanup.enter_context(open(home / "output.txt", "a", encoding="utf-8"))
         process = subprocess.Popen(
             self.command(home),
             stdin=subprocess.PIPE,
@@ -112,11 +118,21 @@ class ServerProcess:
                 assert process.stdin is not None
                 process.stdin.close()
         self._cleanup.close()
+        self._home = None
         if process is not None and process.stdout is not None:
             process.stdout.close()
 
     def kill(self) -> None:
-        """Ends the server as a crash would: no goodbye, no shutdown."""
+        """Ends the server as a crash would: no goodbye, no shutdown. `restart` brings it back."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+
+    def restart(self) -> None:
+        """Starts the server that was killed on the data that it left."""
+        process = self._process
+        assert process is not None and process.poll() is not None, f"{self.name} was not killed"
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                self._cleanup.callback(pipe.close)
+        self.start()
