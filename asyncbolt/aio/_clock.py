@@ -62,7 +62,8 @@ async def bounded(
                 # Cancelled once more while the step is being undone: its end is seen to without us.
                 task.add_done_callback(lambda task: _retrieve(task, undo))
                 raise
-            _retrieve(task, undo)
+        # Also when it was done already in the moment in which this was cancelled.
+        _retrieve(task, undo)
         raise
 
 

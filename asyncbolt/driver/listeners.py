@@ -106,7 +106,7 @@ class QueryEnded:
         connection_id: the server's name for the connection.
         database: the database, as far as the server said.
         query: its text.
-        rows: how many rows came.
+        rows: how many rows were read; those that the driver had discarded are not all counted.
         bytes_received: how many bytes the connection received meanwhile.
         seconds: how long it took.
         error: why it failed; a CancelledError when it was given up; None when it succeeded.
