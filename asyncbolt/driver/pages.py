@@ -32,8 +32,8 @@ __all__ = ["Page", "Pages"]
 logger = logging.getLogger("asyncbolt.driver")
 
 _LONGEST_POLL: Final = 30.0
-# How often an acknowledgement is repeated whose commit may or may not have happened: it can be.
-_ACK_TRIES: Final = 5
+# How often something is tried whose commit may or may not have happened, and that can be repeated.
+_COMMIT_TRIES: Final = 5
 
 # Kinds of keys that Python orders as Cypher does.
 _ORDERED: Final = (int, float, datetime.date)
@@ -235,6 +235,7 @@ class Pages:
         self._ended = True
 
     async def __anext__(self) -> Page:
+        incomplete = 0
         while not self._ended:
             if self._caught_up and not self._follow:
                 break
@@ -243,7 +244,12 @@ class Pages:
             try:
                 page = await self._next()
             except (DriverError, Neo4jError) as error:
-                if not self._follow or not error.is_retryable():
+                if isinstance(error, IncompleteCommit):
+                    # At most a lease of its own was written: all of it can be done again.
+                    incomplete += 1
+                    if incomplete == _COMMIT_TRIES and not self._follow:
+                        raise
+                elif not self._follow or not error.is_retryable():
                     raise
                 self._back_off()
                 logger.warning("pages of %s go on in %g s: %s", self._name or "a query", self._wait, error)
@@ -292,11 +298,11 @@ class Pages:
 
     async def _prepare(self, session: AsyncSession) -> None:
         """See to it that there is one position of a name, where the server can."""
-        self._prepared = True
         try:
             await session.execute(_CONSTRAINT)
         except ClientError as error:
             logger.warning("no constraint on the names of positions: %s", error)
+        self._prepared = True
 
     async def _take(
         self, transaction: AsyncManagedTransaction, token: str
@@ -332,7 +338,7 @@ class Pages:
                     await session.execute_write(self._must, _ACKNOWLEDGE, parameters)
                 return
             except IncompleteCommit:
-                if tries == _ACK_TRIES:
+                if tries == _COMMIT_TRIES:
                     raise
 
     async def _renew(self, token: str) -> None:

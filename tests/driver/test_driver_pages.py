@@ -31,6 +31,17 @@ class Events(asyncbolt.ServerSession):
         return asyncbolt.Result(["id", "what"], [(number, f"e{number}") for number in found[:limit]])
 
 
+class Mortal(Events):
+    """Dies before it answers so many commits."""
+
+    deaths = 0
+
+    def commit(self) -> None:
+        if self.deaths:
+            Mortal.deaths -= 1
+            self.abort()
+
+
 @pytest.fixture
 def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waits: list[float] = []
@@ -91,7 +102,7 @@ async def test_a_cut_neither_loses_nor_repeats(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("asyncbolt.driver.clock.sleep", mend)
     async with serving(Events) as port, Proxy(port) as proxy, driver_of(proxy.port) as driver:
-        seen = []
+        seen: list[int] = []
         pages = driver.pages(QUERY, key="id", page_size=10)
         while True:
             proxy.cut_down = 97 + 13 * (len(seen) % 17)
@@ -99,9 +110,6 @@ async def test_a_cut_neither_loses_nor_repeats(monkeypatch: pytest.MonkeyPatch) 
                 page = await anext(pages)
             except StopAsyncIteration:
                 break
-            except IncompleteCommit:
-                proxy.cut_down = None
-                continue
             seen += [record["id"] for record in page]
             proxy.cut_down = None
         assert seen == Events.ids and waits
@@ -140,3 +148,53 @@ async def test_following_outlives_a_restart_of_the_server(sleeps: list[float]) -
         Events.ids = [1, 2, 3]
         async with await asyncbolt.create_server(Events, port=port):
             assert [record["id"] for record in await waiting] == [3]
+
+
+@aiotest
+async def test_a_connection_that_is_lost_at_the_end_of_a_page(sleeps: list[float]) -> None:
+    """The answer to the commit of something that was only read is not needed: it is read again."""
+    Events.ids = [1, 2, 3]
+    async with serving(Mortal) as port, driver_of(port) as driver:
+        for follow in (False, True):
+            Mortal.deaths = 4
+            pages = driver.pages(QUERY, key="id", page_size=2, follow=follow)
+            assert [record["id"] for record in await anext(pages)] == [1, 2]
+            assert [record["id"] for record in await anext(pages)] == [3]
+        Mortal.deaths = 100
+        pages = driver.pages(QUERY, key="id")
+        with pytest.raises(IncompleteCommit):
+            await anext(pages)
+        assert Mortal.deaths == 95 and pages.position is None
+        Mortal.deaths = 0
+        assert [len(page) async for page in pages] == [3]
+
+
+class Named(Events):
+    """Answers the statements of named positions, and counts how often a constraint was asked for."""
+
+    constraints = 0
+    trouble = 0
+
+    async def run(self, statement: str, parameters: dict[str, Any]) -> Any:
+        if statement.startswith("CREATE CONSTRAINT"):
+            if Named.trouble:
+                Named.trouble -= 1
+                raise asyncbolt.TransientError("not now")
+            Named.constraints += 1
+            return asyncbolt.Result([], [])
+        if statement.startswith("MERGE"):
+            return asyncbolt.Result(["position"], [(None,)])
+        return await super().run(statement, parameters)
+
+
+@aiotest
+async def test_the_constraint_on_names_is_made_once_whatever_the_first_try_meets() -> None:
+    Events.ids = [1]
+    async with serving(Named) as port, driver_of(port) as driver:
+        Named.constraints, Named.trouble = 0, 1
+        pages = driver.pages(QUERY, key="id", name="n", page_size=1)
+        with pytest.raises(asyncbolt.TransientError):
+            await anext(pages)
+        await anext(pages)
+        await anext(pages)
+        assert Named.constraints == 1
