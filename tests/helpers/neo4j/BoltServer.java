@@ -1,3 +1,4 @@
+import java.nio.file.Files;
 import java.nio.file.Path;
 import org.neo4j.configuration.GraphDatabaseSettings;
 import org.neo4j.configuration.connectors.BoltConnector;
@@ -14,6 +15,7 @@ public class BoltServer {
         Path home = Path.of(args[0]);
         SocketAddress address = new SocketAddress("127.0.0.1", Integer.parseInt(args[1]));
         String password = args.length > 2 ? args[2] : "";
+        boolean fresh = !Files.exists(home.resolve("data"));
         DatabaseManagementService service = new DatabaseManagementServiceBuilder(home)
                 .setConfig(BoltConnector.enabled, true)
                 .setConfig(BoltConnector.listen_address, address)
@@ -21,7 +23,7 @@ public class BoltServer {
                 .setConfig(GraphDatabaseSettings.auth_enabled, !password.isEmpty())
                 .build();
         Runtime.getRuntime().addShutdownHook(new Thread(service::shutdown));
-        if (!password.isEmpty()) {
+        if (fresh && !password.isEmpty()) {
             // The first password must be changed before anything else is allowed; over Bolt this would be
             // ALTER CURRENT USER SET PASSWORD FROM 'neo4j' TO ...
             service.database("system")
