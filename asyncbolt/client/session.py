@@ -150,6 +150,9 @@ class ClientSession(Link):
     ) -> dict[str, Any]:
         """Run *statement*, discard its rows, and return the summary: ``type``, ``stats``, ``bookmark`` ...
 
+        The server is asked to discard the rows (DISCARD). Commands that it works out only while their rows
+        are pulled do nothing then: on Neo4j, TERMINATE TRANSACTIONS is one, for which there is :meth:`fetch`.
+
         Arguments, errors and what happens when others fail: as :meth:`fetch`.
         """
         extra = self._extra(options) if options else self._default_extra
