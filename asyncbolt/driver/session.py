@@ -407,6 +407,9 @@ class AsyncSession(ResultOwner):
         """Run *query* as a transaction of its own, discard its rows, and return the summary's metadata:
         ``type``, ``stats``, ``bookmark`` ...
 
+        The server is asked to discard the rows (DISCARD). Commands that it works out only while their rows
+        are pulled do nothing then: on Neo4j, TERMINATE TRANSACTIONS is one, for which there is :meth:`fetch`.
+
         Arguments and errors: as :meth:`run`.
         """
         summary: dict[str, Any] = await self._auto(execute, query, parameters)
