@@ -66,7 +66,7 @@ class AsyncSession(ResultOwner):
         self._connection: Connection | None = None
         self._transaction: AsyncTransaction | AsyncManagedTransaction | None = None
         self._auto_result: AsyncResult | None = None
-        self._auto_bookmark: str | None = None
+        self._latest: AsyncResult | None = None  # of run(), ended or not
         self._is_closed = False
         self._busy = False
         self._bookmark_manager = config.bookmark_manager
@@ -116,7 +116,7 @@ class AsyncSession(ResultOwner):
         if self._is_closed:
             return
         try:
-            result = self._auto_result
+            result = self._latest
             if result is not None:
                 try:
                     await result._drop()
@@ -127,7 +127,7 @@ class AsyncSession(ResultOwner):
                 await transaction._close()
         finally:
             self._is_closed = True
-            self._transaction = self._auto_result = None
+            self._transaction = self._auto_result = self._latest = None
             self._let_go()
 
     def cancel(self) -> None:
@@ -333,7 +333,7 @@ class AsyncSession(ResultOwner):
                 text, values, extra, fetch_size, None, streams=connection.many_results, on_end=self._job_ended
             )
             job.watch = QueryWatch.of(connection, text, values, mode)
-            result = self._auto_result = AsyncResult(
+            result = self._auto_result = self._latest = AsyncResult(
                 self, connection, job, text, values, config.database, config.warn_notification_severity
             )
             try:
@@ -343,19 +343,24 @@ class AsyncSession(ResultOwner):
             try:
                 await result._attach()
             except BoltError as error:
-                if (
-                    job.ran
-                    or tries >= _AUTO_COMMIT_RETRIES
-                    or config.disable_auto_commit_retries
-                    or not isinstance(error, Neo4jError)
-                    or error.diagnostic_record.get("_idempotent") is not True
-                ):
+                if job.ran or not self._may_repeat(error, tries):
                     raise
                 tries += 1
-                logger.warning("an auto-commit query failed and is tried again: %s", error)
                 continue
             self._database_resolved(job.metadata.get("db"))
             return result
+
+    def _may_repeat(self, error: BaseException, tries: int) -> bool:
+        """Whether an auto-commit statement that failed is run again: where the server says that it can be."""
+        if (
+            tries >= _AUTO_COMMIT_RETRIES
+            or self._config.disable_auto_commit_retries
+            or not isinstance(error, Neo4jError)
+            or error.diagnostic_record.get("_idempotent") is not True
+        ):
+            return False
+        logger.warning("an auto-commit query failed and is tried again: %s", error)
+        return True
 
     def _tell_api(self, connection: Connection, api: TelemetryAPI, told: set[TelemetryAPI]) -> None:
         """Let the server know, once for each unit of work, whatever it takes to be heard."""
@@ -424,7 +429,19 @@ class AsyncSession(ResultOwner):
         async def work(connection: Connection, extra: Mapping[str, Any]) -> Any:
             return await kind(connection, str(query), parameters, extra=extra, mode=mode)
 
-        return await self._with_connection(mode, query, work)
+        tries = 0
+        while True:
+            try:
+                answer = await self._with_connection(mode, query, work)
+            except Neo4jError as error:
+                # No row of it was handed out.
+                if not self._may_repeat(error, tries):
+                    raise
+                tries += 1
+            else:
+                said = answer.metadata if isinstance(answer, FetchResult) else answer
+                self._database_resolved(said.get("db"))
+                return answer
 
     async def _with_connection(
         self,
@@ -649,6 +666,7 @@ class AsyncSession(ResultOwner):
         metadata = getattr(function, "metadata", None)
         timeout = getattr(function, "timeout", None)
         retries: Retries | None = None
+        last: BaseException | None = None
         told: set[TelemetryAPI] = set()
         while True:
             try:
@@ -670,7 +688,12 @@ class AsyncSession(ResultOwner):
                 return result
             except (DriverError, Neo4jError) as error:
                 if not error.is_retryable():
+                    if last is not None and error.__cause__ is None:
+                        raise error from last  # why there was another try
                     raise
+                if self._pool is not None and self._pool.closed:
+                    raise
+                last = error
                 if retries is None:
                     retries = Retries(self._config)
                 delay = retries.next_delay()

@@ -18,6 +18,7 @@ from asyncbolt.exceptions import (
     ResultConsumedError,
     ResultFailedError,
     ResultNotSingleError,
+    ServiceUnavailable,
     SessionError,
     TransactionError,
     TransientError,
@@ -220,6 +221,69 @@ async def test_bookmarks_are_chained() -> None:
         async with driver.session(bookmark_manager=manager) as two:
             await two.fetch("X")
         assert seen == [(), ("bm:1",)]
+
+
+@aiotest
+async def test_closing_the_driver_tells_why_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    delays: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        delays.append(seconds)
+        await driver.close()
+
+    monkeypatch.setattr("asyncbolt.driver.clock.sleep", sleep)
+    async with serving() as port:
+        driver = driver_of(port)
+        calls = Numbers.calls["FOREVER"]
+        running = asyncio.ensure_future(driver.execute_query("FOREVER"))
+        await until(lambda: Numbers.calls["FOREVER"] > calls)
+        await driver.close()
+        with pytest.raises(ServiceUnavailable):
+            await running
+        assert not delays
+        # Closed between two tries: the failure of the first is not forgotten.
+        driver = driver_of(port)
+        Numbers.failures["SHAKY"] = 1
+        with pytest.raises(DriverError, match="closed") as failure:
+            await driver.execute_query("SHAKY")
+        assert delays and isinstance(failure.value.__cause__, TransientError)
+
+
+@pytest.mark.parametrize("method", ["run", "fetch", "execute"])
+@aiotest
+async def test_what_the_server_calls_idempotent_is_run_again_once(method: str) -> None:
+    class Idempotent(Numbers):
+        async def run(self, statement: str, parameters: dict[str, Any]) -> Any:
+            if type(self).failures[statement]:
+                type(self).failures[statement] -= 1
+                record = {"_idempotent": statement == "AGAIN"}
+                raise TransientError("not now", gql_status="50N42", description="d", diagnostic_record=record)
+            return await super().run(statement, parameters)
+
+    async with serving(Idempotent) as port, driver_of(port) as driver:
+        async with driver.session() as session:
+            Idempotent.failures["AGAIN"] = 1
+            await getattr(session, method)("AGAIN")
+            for statement, failures in (("AGAIN", 2), ("ONCE", 1)):
+                Idempotent.failures[statement] = failures
+                with pytest.raises(TransientError):
+                    await getattr(session, method)(statement)
+                assert not Idempotent.failures[statement]
+        async with driver.session(disable_auto_commit_retries=True) as session:
+            Idempotent.failures["AGAIN"] = 1
+            with pytest.raises(TransientError):
+                await getattr(session, method)("AGAIN")
+
+
+@pytest.mark.parametrize("count", [3, 5000])
+@aiotest
+async def test_a_result_ends_with_its_session_however_much_of_it_has_come(count: int) -> None:
+    async with serving() as port, driver_of(port) as driver:
+        async with driver.session() as session:
+            result = await session.run("NUMBERS", n=count)
+        assert result.closed() and (await result.consume()).query == "NUMBERS"
+        with pytest.raises(ResultConsumedError):
+            await result.values()
 
 
 @pytest.mark.parametrize(
