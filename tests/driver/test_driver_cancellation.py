@@ -296,13 +296,13 @@ def test_closing_is_cancelled(busy: bool, monkeypatch: pytest.MonkeyPatch) -> No
             finished = task.done()
             task.cancel()
             steps.run(asyncio.wait((task,)))
+            assert pool.closed
+            now = pool.stats()  # whatever its user has noticed by now
+            assert (now.in_use, now.idle, now.opening, now.waiting) == (0, 0, 0, 0)
+            assert now.opened == now.closed == 1
             if running is not None:
                 steps.run(asyncio.wait((running,)))
                 assert isinstance(running.exception(), DriverError)
-            assert pool.closed
-            now = pool.stats()
-            assert (now.in_use, now.idle, now.opening, now.waiting) == (0, 0, 0, 0)
-            assert now.opened == now.closed == 1
             steps.run(driver.close())
             steps.until(lambda pool=pool: not pool._background)
             if finished:

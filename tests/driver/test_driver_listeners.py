@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
 import pytest
 from aiohelp import aiotest
-from driver_servers import driver_of, serving, settled
+from driver_servers import Proxy, driver_of, serving, settled, until
 
-from asyncbolt.exceptions import ClientError
+from asyncbolt.driver import clock, connection, pool, result
+from asyncbolt.exceptions import ClientError, ServiceUnavailable
 
 
 class Everything:
@@ -20,6 +22,9 @@ class Everything:
         if name.startswith("__"):
             raise AttributeError(name)
         return self.events.append
+
+    def of(self, kind: str) -> list[Any]:
+        return [event for event in self.events if type(event).__name__ == kind]
 
 
 @aiotest
@@ -69,3 +74,91 @@ async def test_a_listener_that_raises_is_logged_and_changes_nothing(caplog: pyte
         with caplog.at_level(logging.ERROR, "asyncbolt.driver"):
             assert len((await driver.execute_query("NUMBERS")).records) == 3
         assert "the listener's own" in caplog.text
+
+
+@aiotest
+async def test_what_is_cut_and_what_is_given_up_is_told_with_its_reason() -> None:
+    listener = Everything()
+    async with serving() as port, Proxy(port) as proxy, driver_of(proxy.port) as driver:
+        driver.add_listener(listener)
+        async with driver.session() as session:
+            running = asyncio.ensure_future(session.run("FOREVER"))
+            await until(lambda: listener.of("QueryStarted"))
+            running.cancel()
+            await asyncio.wait((running,))
+            await until(lambda: listener.of("QueryEnded"))
+            (ended,) = listener.of("QueryEnded")
+            assert isinstance(ended.error, asyncio.CancelledError) and ended.rows == 0
+            running = asyncio.ensure_future(session.run("FOREVER"))
+            await until(lambda: len(listener.of("QueryStarted")) == 2)
+            proxy.cut()
+            with pytest.raises(ServiceUnavailable):
+                await running
+        await settled(driver)
+        assert isinstance(listener.of("QueryEnded")[1].error, ServiceUnavailable)
+        closed = listener.of("ConnectionClosed")[-1]
+        assert isinstance(closed.error, ServiceUnavailable)
+        opened = listener.of("ConnectionOpened")[-1]
+        assert (closed.address, closed.connection_id) == (opened.address, opened.connection_id)
+        for started, ended in zip(listener.of("QueryStarted"), listener.of("QueryEnded"), strict=True):
+            assert started.key is ended.key
+
+
+@aiotest
+async def test_every_connection_and_every_query_that_begins_ends() -> None:
+    async def work(tx: Any) -> None:
+        await (await tx.run("NUMBERS", n=5)).fetch(1)
+        await tx.fetch("NUMBERS")
+        await tx.execute_many("NUMBERS", range(10), batch_rows=5)
+
+    listener = Everything()
+    async with serving() as port, driver_of(port) as driver:
+        driver.add_listener(listener)
+        async with driver.session(fetch_size=2) as session:
+            await session.execute_read(work)
+            await session.run("NUMBERS", n=9)  # is dropped
+            async for _ in session.batches("NUMBERS", {"n": 5}, fetch_size=2):
+                break
+            await session.execute("NUMBERS")
+            await session.begin_transaction()
+        await settled(driver)
+    assert len(listener.of("ConnectionOpened")) == len(listener.of("ConnectionClosed"))
+    begun, over = listener.of("QueryStarted"), listener.of("QueryEnded")
+    assert begun and {id(event.key) for event in begun} == {id(event.key) for event in over}
+    assert len(begun) == len(over) and all(event.error is None for event in over)
+
+
+@aiotest
+async def test_times_are_those_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [50.0]
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
+    listener = Everything()
+    async with serving() as port, driver_of(port, max_connection_pool_size=1) as driver:
+        driver.add_listener(listener)
+        async with driver.session(fetch_size=1) as session:
+            unread = await session.run("NUMBERS", n=3)
+            waiting = asyncio.ensure_future(driver.execute_query("NUMBERS"))
+            await until(lambda: driver.pool_stats().waiting)
+            now[0] += 7
+            await unread.consume()
+            await waiting
+        assert [event.seconds for event in listener.of("QueryEnded")] == [7, 0]
+        assert [event.seconds for event in listener.of("ConnectionAcquired")] == [0, 7]
+        now[0] += 3
+    assert [event.seconds for event in listener.of("ConnectionClosed")] == [10]
+
+
+@aiotest
+async def test_without_a_listener_nothing_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def called(*_: object) -> Any:
+        raise AssertionError("there is nobody to tell")
+
+    for module in (connection, pool, result):
+        monkeypatch.setattr(module, "tell", called)
+    monkeypatch.setattr(result.QueryWatch, "__init__", called)
+    async with serving() as port, driver_of(port) as driver:
+        await driver.execute_query("NUMBERS")
+        async with driver.session() as session:
+            await session.fetch("NUMBERS")
+            await (await session.run("NUMBERS")).consume()
+        await settled(driver)

@@ -168,11 +168,15 @@ driver = asyncbolt.AsyncGraphDatabase.driver(f"bolt://127.0.0.1:{sys.argv[1]}", 
 async def use():
     records, _, _ = await driver.execute_query("NUMBERS", n=4)
     return len(records), driver.pool_stats().opened
+async def use_and_close():
+    used = await use()
+    await driver.close()  # has nothing to do with the parent's event loop
+    return used
 async def main():
     assert await use() == (4, 1)
     child = os.fork()
     if not child:
-        os._exit(13 if asyncio.new_event_loop().run_until_complete(use()) == (4, 1) else 14)
+        os._exit(13 if asyncio.new_event_loop().run_until_complete(use_and_close()) == (4, 1) else 14)
     status = await asyncio.get_running_loop().run_in_executor(None, os.waitpid, child, 0)
     assert os.waitstatus_to_exitcode(status[1]) == 13, status
     # The child has touched nothing of ours.
