@@ -55,16 +55,20 @@ async def _watched(
         return await connection.request(job)
     error: BaseException | None = None
     rows = 0
+    summary: Mapping[str, Any] = {}
     try:
         answer = await connection.request(job)
         if isinstance(answer, FetchResult):
             rows = len(answer)
+            summary = answer.summary
+        else:
+            summary = answer
         return answer
     except BaseException as exception:
         error = exception
         raise
     finally:
-        watch.end(rows, error)
+        watch.end(rows, error, summary.get("db"))
 
 
 class Batches:

@@ -333,13 +333,19 @@ class AsyncSession(ResultOwner):
                 text, values, extra, fetch_size, None, streams=connection.many_results, on_end=self._job_ended
             )
             job.watch = QueryWatch.of(connection, text, values, mode)
-            result = self._auto_result = self._latest = AsyncResult(
+            result = AsyncResult(
                 self, connection, job, text, values, config.database, config.warn_notification_severity
             )
             try:
                 connection.write(job)
-            except BoltError as error:
-                raise await self._result_failed(result, error) from error.__cause__
+            except BaseException as error:
+                # Nothing was sent.
+                job.end_watch(error)
+                try:
+                    raise await connection.failed(error) from error.__cause__
+                finally:
+                    self._let_go()
+            self._auto_result = self._latest = result
             try:
                 await result._attach()
             except BoltError as error:

@@ -114,7 +114,8 @@ class _Transaction(ResultOwner):
         )
         try:
             connection.write(job)
-        except BoltError as error:
+        except BaseException as error:
+            job.end_watch(error)
             raise await self._fail(error) from error.__cause__
         results.append(result)
         await result._attach()

@@ -10,6 +10,7 @@ import pytest
 from aiohelp import aiotest
 from driver_servers import Proxy, driver_of, serving, settled, until
 
+import asyncbolt
 from asyncbolt.driver import clock, connection, pool, result
 from asyncbolt.exceptions import ClientError, ServiceUnavailable
 
@@ -61,6 +62,25 @@ async def test_events() -> None:
         driver.add_listener(listener)
         await settled(driver)
     assert type(listener.events[-1]).__name__ == "ConnectionClosed" and listener.events[-1].error is None
+
+
+@pytest.mark.parametrize("kind", ["run", "fetch", "execute", "batches"])
+@aiotest
+async def test_the_database_is_the_one_that_the_server_names(kind: str) -> None:
+    class Home(asyncbolt.ServerSession):
+        async def run(self, statement: str, parameters: dict[str, Any]) -> Any:
+            return asyncbolt.Result(["n"], [(1,)], {"db": "home"})
+
+    listener = Everything()
+    async with serving(Home) as port, driver_of(port) as driver, driver.session() as session:
+        driver.add_listener(listener)
+        if kind == "run":
+            await (await session.run("RETURN 1")).consume()
+        elif kind == "batches":
+            assert [batch async for batch in session.batches("RETURN 1")] == [[(1,)]]
+        else:
+            await getattr(session, kind)("RETURN 1")
+        assert [event.database for event in listener.of("QueryEnded")] == ["home"]
 
 
 @aiotest

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from aiohelp import LOOPS, aiotest
-from driver_servers import Numbers, driver_of, serving, settled, until
+from driver_servers import Numbers, Proxy, driver_of, serving, settled, until
 
 import asyncbolt
 from asyncbolt.exceptions import (
@@ -307,3 +308,64 @@ def test_wrong_options(options: dict[str, Any]) -> None:
         asyncbolt.AsyncGraphDatabase.driver("bolt://x", **options)
     with pytest.raises(ConfigurationError):
         asyncbolt.AsyncGraphDatabase.driver("bolt+s://x", encrypted=True)
+
+
+class _Slow:
+    """A bookmark manager during whose answer something happens."""
+
+    def __init__(self, happens: Callable[[], Awaitable[None]]) -> None:
+        self.happens = happens
+
+    async def get_bookmarks(self) -> list[str]:
+        await self.happens()
+        return []
+
+    async def update_bookmarks(self, previous: Any, new: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize("kind", ["run", "batches", "fetch", "execute", "begin"])
+@aiotest
+async def test_a_connection_that_is_lost_before_the_query_is_written(kind: str) -> None:
+    async def cut() -> None:
+        connection = session._connection
+        assert connection is not None
+        proxy.cut()
+        await until(lambda: connection.lost)
+
+    async with serving() as port, Proxy(port) as proxy, driver_of(proxy.port) as driver:
+        async with driver.session(bookmark_manager=_Slow(cut)) as session:
+            with pytest.raises(ServiceUnavailable):
+                if kind == "batches":
+                    await session.batches("NUMBERS").__anext__()
+                elif kind == "begin":
+                    async with await session.begin_transaction() as tx:
+                        await tx.run("NUMBERS")
+                else:
+                    await getattr(session, kind)("NUMBERS")
+        assert len((await driver.execute_query("NUMBERS")).records) == 3
+        assert (await settled(driver)).idle == 1
+
+
+@pytest.mark.parametrize("kind", ["run", "fetch", "execute", "transaction"])
+@aiotest
+async def test_a_parameter_that_cannot_be_packed_ends_its_query_for_those_who_listen(kind: str) -> None:
+    ended: list[Any] = []
+
+    class Listener:
+        def query_ended(self, event: Any) -> None:
+            ended.append(event.error)
+
+    async with serving() as port, driver_of(port) as driver, driver.session() as session:
+        driver.add_listener(Listener())
+        if kind == "transaction":
+            async with await session.begin_transaction() as tx:
+                with pytest.raises(PackError):
+                    await tx.run("NUMBERS", value=object())
+                assert len(await tx.fetch("NUMBERS")) == 3
+        else:
+            with pytest.raises(PackError):
+                await getattr(session, kind)("NUMBERS", {"value": object()})
+            assert len(await session.fetch("NUMBERS")) == 3
+        assert [type(error) for error in ended] == [PackError, type(None)]
+        assert (await settled(driver)).opened == 1
