@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import signal
 import sys
 from pathlib import Path
@@ -102,3 +103,18 @@ def test_without_a_server_the_wire_dialogue_says_so_in_one_line() -> None:
     assert done.stderr.startswith("No connection: ")
     assert "Traceback" not in done.stderr
     assert "sesame-7531" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["driver.py", "subscription.py"])
+def test_without_a_server_a_driver_says_so_in_one_line(name: str) -> None:
+    # Port 1 of the loopback interface: nobody serves there.
+    done = run_example(name, "bolt://127.0.0.1:1", "-u", "me", "-p", "sesame-7531")
+    assert done.returncode == 1
+    assert re.fullmatch(r"No connection: ServiceUnavailable: .*\n", done.stderr)
+    assert "sesame-7531" not in done.stdout + done.stderr
+
+
+def test_a_subscription_wants_something_to_read() -> None:
+    done = run_example("subscription.py", "bolt://127.0.0.1:1", "-u", "me", "-p", "x", "--events", 0)
+    assert done.returncode == 2
+    assert "nothing to read" in done.stderr

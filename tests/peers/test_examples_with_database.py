@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import csv
 import io
+import itertools
 import os
 import re
 import signal
@@ -218,6 +219,78 @@ def test_a_csv_file_goes_in_and_comes_out(arcadedb: ArcadeDB, tmp_path: Path) ->
     header, *rows = csv.reader(io.StringIO(read.stdout, newline=""))
     assert header == people[0]
     assert sorted(rows) == sorted(people[1:])
+
+
+def assert_driver(done: subprocess.CompletedProcess[str], agent: str) -> None:
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    first, *rest = done.stdout.splitlines()
+    assert first.startswith("names: ['Grace', 'Katherine'], from ") and agent in first
+    assert rest == [
+        "Ada knows Grace",
+        "Ada, born 1815", "Grace, born 1906", "Katherine, born 1918",
+        "10000 nodes, their sum is 49995000",
+        "Given up after 0.25 s",
+        "still at work",
+    ]  # fmt: skip
+
+
+def assert_subscription(done: subprocess.CompletedProcess[str], events: int) -> None:
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    first, *pages, last = done.stdout.splitlines()
+    held = re.fullmatch(r"first: dies with the events up to (\d+) in its hands", first)
+    read = [re.fullmatch(r"second: (\d+) events up to (\d+)", page) for page in pages]
+    assert held is not None and all(read)
+    # What the first consumer held comes again, and then the rest, each event once.
+    counts = [(int(page[1]), int(page[2])) for page in read if page is not None]
+    assert [position for _, position in counts] == list(itertools.accumulate(count for count, _ in counts))
+    assert counts[0][1] >= int(held[1]) and counts[-1][1] == events
+    total = sum(number * number for number in range(1, events + 1))
+    assert last == f"The sum is {total}, and should be {total}."
+
+
+def login(server: ArcadeDB | Neo4j, scheme: str) -> tuple[str, ...]:
+    assert server.auth is not None
+    return f"{scheme}://{server.host}:{server.port}", "-u", server.auth[0], "--database", server.database
+
+
+def left(server: ArcadeDB | Neo4j) -> Any:
+    async def ask() -> Any:
+        async with asyncbolt.connect(server.uri, auth=server.auth) as session:
+            return await session.fetch(
+                "MATCH (n) WHERE n:AsyncboltDemo OR n:AsyncboltEvent OR n:AsyncboltSum OR n:AsyncboltPosition"
+                " RETURN count(n)"
+            )
+
+    return asyncio.run(ask())[0][0]
+
+
+@pytest.mark.parametrize("scheme", ["bolt", "neo4j"])
+def test_what_a_driver_does(scheme: str, arcadedb: ArcadeDB) -> None:
+    assert_driver(
+        run_example("driver.py", *login(arcadedb, scheme), BOLT_PASSWORD=arcadedb.password), "ArcadeDB"
+    )
+    assert left(arcadedb) == 0
+    refused = run_example("driver.py", *login(arcadedb, scheme), "-p", "sesame-7531")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("No connection: ") and "Traceback" not in refused.stderr
+    assert "sesame-7531" not in refused.stdout + refused.stderr
+
+
+@pytest.mark.parametrize("events", [1, 25])
+def test_a_subscription_reads_each_event_once(events: int, arcadedb: ArcadeDB) -> None:
+    done = run_example(
+        "subscription.py", *login(arcadedb, "bolt"), "--events", events, BOLT_PASSWORD=arcadedb.password
+    )
+    assert_subscription(done, events)
+    assert left(arcadedb) == 0
+
+
+@pytest.mark.neo4j
+def test_a_driver_and_a_subscription_on_neo4j(neo4j: Neo4j) -> None:
+    assert_driver(run_example("driver.py", *login(neo4j, "neo4j"), BOLT_PASSWORD=neo4j.password), "Neo4j/")
+    done = run_example("subscription.py", *login(neo4j, "neo4j"), BOLT_PASSWORD=neo4j.password)
+    assert_subscription(done, 25)
+    assert left(neo4j) == 0
 
 
 @pytest.mark.neo4j
