@@ -79,7 +79,7 @@ from .spatial import CartesianPoint, Point, WGS84Point, point_class
 from .time import Date, DateTime, Duration, Time
 from .vector import UnsupportedType, Vector
 
-__all__ = ["Packer", "Unpacker", "pack", "unpack"]
+__all__ = ["Packer", "Unpacker", "cast_rows", "pack", "unpack"]
 
 cdef extern from *:
     """
@@ -111,6 +111,26 @@ cdef extern from *:
         if (value == NULL) return PyObject_GetAttrString(self, name);
         Py_INCREF(value);
         return value;
+    }
+    /* A tuple as one of a subclass. */
+    static inline PyObject *bolt_cast(PyObject *kind, PyObject *row, int hide) {
+        Py_ssize_t i, size = PyTuple_GET_SIZE(row);
+        PyObject *made = ((PyTypeObject *)kind)->tp_alloc((PyTypeObject *)kind, size);
+        if (made == NULL) return NULL;
+    #if PY_VERSION_HEX >= 0x030E0000
+        ((PyTupleObject *)made)->ob_hash = -1;  /* not worked out yet */
+    #endif
+        for (i = 0; i < size; i++) {
+            PyObject *item = PyTuple_GET_ITEM(row, i);
+            Py_INCREF(item);
+            PyTuple_SET_ITEM(made, i, item);
+        }
+        if (hide && !PyObject_GC_IsTracked(row)) PyObject_GC_UnTrack(made);
+        return made;
+    }
+    /* Whether its instances have no __dict__, through which they could become part of a cycle. */
+    static inline int bolt_closed(PyObject *kind) {
+        return ((PyTypeObject *)kind)->tp_dictoffset == 0;
     }
     static inline PyObject *bolt_datetime(PyObject *cls, int year, int month, int day, int hour, int minute,
                                           int second, int microsecond, PyObject *zone, int fold) {
@@ -147,6 +167,8 @@ cdef extern from *:
     object bolt_new(object cls)
     void bolt_fill(object self, Py_ssize_t offset, object value)
     object bolt_peek(object self, Py_ssize_t offset, const char *name)
+    object bolt_cast(object kind, object row, bint hide)
+    bint bolt_closed(object kind)
     object bolt_datetime(object cls, int year, int month, int day, int hour, int minute, int second,
                          int microsecond, object zone, int fold)
     object bolt_date(object cls, int year, int month, int day)
@@ -183,6 +205,7 @@ cdef object PlainDateTime = _dt.datetime
 cdef object UUID = _uuid.UUID
 cdef object ZoneInfo = _ZoneInfo
 cdef object ZERO = 0
+cdef object new_tuple = tuple.__new__
 
 cdef enum:
     KEY_SLOTS = 512
@@ -1565,6 +1588,30 @@ cdef bint all_str(list values):
         if not PyUnicode_CheckExact(value):
             return False
     return True
+
+
+def cast_rows(kind, rows):
+    """Return the rows as instances of a subclass of tuple, without calling its ``__new__``.
+
+    Where a row is hidden from the garbage collector, what is made of it is too, unless it has a ``__dict__``.
+
+    Args:
+        kind: The class.
+        rows: The rows: tuples, or whatever else tuples can be made of.
+
+    Raises:
+        TypeError: *kind* is no subclass of tuple, or a row is nothing that a tuple can be made of.
+    """
+    cdef list made = []
+    cdef bint closed
+    new_tuple(kind, ())  # refuses what is no subclass of tuple
+    closed = bolt_closed(kind)
+    for row in rows:
+        if PyTuple_CheckExact(row) and kind is not tuple:
+            made.append(bolt_cast(kind, row, closed))
+        else:
+            made.append(new_tuple(kind, row))
+    return made
 
 
 def pack(value, *, version=(6, 1), utc_patch=False):

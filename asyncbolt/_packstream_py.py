@@ -8,10 +8,11 @@ structures that are unknown, ill-formed, or that Python's classes cannot express
 from __future__ import annotations
 
 import datetime as _dt
+import functools
 import struct
 import uuid
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from . import _codec_errors as errors
@@ -25,7 +26,9 @@ from .spatial import Point, point_class
 from .time import Date, DateTime, Duration, Time
 from .vector import UnsupportedType, Vector
 
-__all__ = ["Packer", "Unpacker", "pack", "unpack"]
+__all__ = ["Packer", "Unpacker", "cast_rows", "pack", "unpack"]
+
+_T = TypeVar("_T", bound="tuple[Any, ...]")
 
 _EPOCH_ORDINAL: Final = 719163
 _MAX_ORDINAL: Final = 3652059
@@ -931,6 +934,23 @@ _BOLT_6: Final = {
     (0x56, 2): Unpacker._build_vector,
     (0x3F, 4): Unpacker._build_unsupported,
 }
+
+
+def cast_rows(kind: type[_T], rows: Iterable[Iterable[Any]]) -> list[_T]:
+    """Return the rows as instances of a subclass of tuple, without calling its ``__new__``.
+
+    Where a row is hidden from the garbage collector, what is made of it is too, unless it has a ``__dict__``.
+
+    Args:
+        kind: The class.
+        rows: The rows: tuples, or whatever else tuples can be made of.
+
+    Raises:
+        TypeError: *kind* is no subclass of tuple, or a row is nothing that a tuple can be made of.
+    """
+    new = functools.partial(tuple.__new__, kind)
+    new(())  # refuses what is no subclass of tuple
+    return list(map(new, rows))
 
 
 def pack(value: Any, *, version: Version = NEWEST, utc_patch: bool = False) -> bytes:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from ._impl import IMPLEMENTATION
 
 if TYPE_CHECKING or IMPLEMENTATION == "python":
+    from ._packstream_py import cast_rows as cast_rows
     from ._packstream_py import pack, unpack
 else:
+    from ._packstream import cast_rows as cast_rows
     from ._packstream import pack, unpack
 
 __all__ = ["pack", "unpack"]

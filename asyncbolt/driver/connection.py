@@ -155,9 +155,9 @@ class Connection(Link):
 
     # ---------------------------------------------------------------- jobs
 
-    def submit(self, job: Job) -> None:
-        """Queue *job*; what goes wrong is told to it or raised."""
-        self._submit(job)
+    def queue(self, job: Job) -> None:
+        """Queue *job*, to be written with the next one; what goes wrong is told to it or raised."""
+        self._lane.submit(job)
 
     def write(self, job: Job) -> None:
         """Queue *job*, and write what may be written at once: a connection has one user."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 from .._structure import Structure
 from ..exceptions import BrokenRecordError
 from ..graph import Relationship
+from ..packstream import cast_rows
 from .export import data_of, has_broken, nodes_in
 
 if TYPE_CHECKING:
@@ -309,7 +310,7 @@ def make_records(keys: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> list
     if has_broken(rows):
         kinds = (kind, _class_for(Record, keys, True))
         return [tuple.__new__(kinds[Structure in map(type, row)], row) for row in rows]
-    return list(map(functools.partial(tuple.__new__, kind), rows))
+    return cast_rows(kind, rows)
 
 
 def _may_need_nodes(record: Record) -> bool:

@@ -56,6 +56,8 @@ _LEVELS: Final = {
     NotificationSeverity.WARNING: logging.WARNING,
 }
 
+_NO_RECORDS: Final[Iterator[Record]] = iter(())
+
 _HERE: Final = str(Path(__file__).parents[1])
 
 
@@ -315,7 +317,7 @@ class AsyncResult:
         self._severity = severity
         self._place = _calling_frame() if severity is not None else None
         self._keys: tuple[str, ...] = ()
-        self._records: Iterator[Record] = iter(())
+        self._records: Iterator[Record] = _NO_RECORDS
         self._summary: ResultSummary | None = None
         self._ended = False  # and the owner knows
         self._consumed = False
@@ -425,8 +427,10 @@ class AsyncResult:
         """Return all rows that are left, as they came."""
         self._check_readable()
         job = self._job
-        rows: list[Row] = list(map(tuple.__new__, itertools.repeat(tuple), self._records))
-        self._records = iter(())
+        rows: list[Row] = []
+        if self._records is not _NO_RECORDS:
+            rows += map(tuple.__new__, itertools.repeat(tuple), self._records)
+            self._records = _NO_RECORDS
         job.greedy = job.ahead = True
         while True:
             piece = await self._piece()
@@ -450,7 +454,7 @@ class AsyncResult:
 
     async def _exhaust(self) -> None:
         """Drop the records that are left, and wait for the summary."""
-        self._records = iter(())
+        self._records = _NO_RECORDS
         job = self._job
         job.drop_rows()
         if not job.done and self._failure is None:

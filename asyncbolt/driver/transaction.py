@@ -247,6 +247,8 @@ class _Transaction(ResultOwner):
         """The connection is not needed any more."""
         if not self._ended:
             self._ended = True
+            # They hold one another, and would wait for the garbage collector.
+            self._lease.begin = None
             self._session._transaction_over(self)
 
     # ---------------------------------------------------------------- beginning and ending
@@ -257,7 +259,7 @@ class _Transaction(ResultOwner):
         connection = self._connection
         begin = _DriverBegin(self._lease, extra, resolved)
         if pipelined:
-            connection.submit(begin)
+            connection.queue(begin)
             return
         try:
             await connection.ask(begin)
@@ -276,6 +278,8 @@ class _Transaction(ResultOwner):
         try:
             for result in self._results:
                 await result._leave_scope()
+            # They hold the transaction too.
+            self._results.clear()
             self._closed_flag = True
             answer = await connection.ask(Commit(lease=self._lease))
         except asyncio.CancelledError:
@@ -313,6 +317,7 @@ class _Transaction(ResultOwner):
             self._closed_flag = True
             for result in self._results:
                 result._out_of_scope = True
+            self._results.clear()
             self._end()
 
     async def _close(self) -> None:
