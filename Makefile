@@ -97,7 +97,6 @@ bench-micro: $(VENV)/.dev
 bench-smoke: $(VENV)/.bench
 	ASYNCBOLT_IMPL=c $(PYTEST) benchmarks --benchmark-disable -q
 	$(BIN)/python benchmarks/compare.py --quick
-	ASYNCBOLT_IMPL=c $(BIN)/python -I benchmarks/driver.py --quick
 
 # What memory kept rows take, and that it is bounded while much passes through. Minutes; ARGS=--quick is shorter.
 memory: $(VENV)/.dev
@@ -113,7 +112,7 @@ instructions: $(VENV)/.dev
 
 # The driver beside the official async driver, with ratios and targets.
 bench-driver: $(VENV)/.bench
-	ASYNCBOLT_IMPL=c $(BIN)/python -I benchmarks/driver.py $(ARGS)
+	$(BIN)/python benchmarks/compare.py --only driver: $(ARGS)
 
 # Drivers of other languages on the same bytes: those whose toolchains are here (go, cargo, node and npm, mvn and
 # a JDK), built into .cache/languages.

@@ -35,6 +35,7 @@ _write = MessageWriter((5, 4), graph=True)
 HELLO = _write.message(Message.SUCCESS, {"server": "Neo4j/5.26.0", "connection_id": "bolt-1", "hints": {}})
 DONE = _write.message(Message.SUCCESS, {})
 MORE = _write.message(Message.SUCCESS, {"has_more": True})
+COMMITTED = _write.message(Message.SUCCESS, {"bookmark": "b:1"})
 END = _write.message(Message.SUCCESS, {"type": "r", "t_last": 1, "db": "neo4j", "bookmark": "b:1"})
 
 
@@ -143,6 +144,8 @@ class Conversation:
             out.append(MORE if self.rows_left else END)
         elif signature == Message.HELLO:
             out.append(HELLO)
+        elif signature == Message.COMMIT:
+            out.append(COMMITTED)
         elif signature == Message.GOODBYE:
             self.closed = True
         else:

@@ -104,12 +104,13 @@ def facts(rounds: int) -> dict[str, Any]:
 
 
 def compare(rounds: int, quick: bool, only: str, languages: dict[str, list[str]]) -> Results:
-    """Measure everything whose name contains a text."""
+    """Measure everything whose group and name contain a text."""
     divisor = 10 if quick else 1
     results = Results(facts(rounds))
-    chosen = [work for work in workloads.WORK.values() if only in work.name]
+    chosen = [work for work in workloads.WORK.values() if only in f"{work.group}: {work.name}"]
     if not chosen:
-        raise SystemExit(f"nothing is called {only!r}; there is: {', '.join(workloads.WORK)}")
+        names = ", ".join(f"{work.group}: {work.name}" for work in workloads.WORK.values())
+        raise SystemExit(f"nothing is called {only!r}; there is: {names}")
     with canned.running() as port:
         for number in range(rounds):
             for group, columns in workloads.GROUPS.items():
@@ -139,7 +140,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, once: proves that it runs")
-    parser.add_argument("--only", default="", metavar="TEXT", help="what has this text in its name")
+    parser.add_argument("--only", default="", metavar="TEXT", help="what has this text in its group and name")
     parser.add_argument("--languages", action="store_true", help="drivers of other languages too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="store the figures there")
     parser.add_argument("--write", action="store_true", help="store them as results.json, and do as --render")

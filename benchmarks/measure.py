@@ -54,6 +54,10 @@ def main() -> None:
             import measure_client
 
             measured[name] = asyncio.run(measure_client.rate(column, int(port), name, count, seconds))
+        elif group == workloads.DRIVER:
+            import measure_driver
+
+            measured[name] = asyncio.run(measure_driver.rate(column, int(port), name, count, seconds))
         elif group == workloads.CODEC:
             import measure_codec
 

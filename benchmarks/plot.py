@@ -19,6 +19,11 @@ LABELS = {
 }
 GREY = "#808080"
 NAMES = {
+    "execute_query mixed default": "driver: execute_query",
+    "records mixed default": "async for record",
+    "to_df mixed default": "to_df",
+    "execute_write unwind": "UNWIND, execute_write",
+    "execute_query tiny": "tiny execute_query",
     "fetch int": "fetch one int",
     "fetch strings": "three strings",
     "fetch mixed": "six mixed columns",
@@ -52,7 +57,7 @@ def write(results: report.Results, path: Path = SVG) -> None:
     except ImportError:
         raise SystemExit("the plot needs matplotlib: pip install 'asyncbolt[bench]'") from None
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **SETTINGS}):
-        figure = Figure(figsize=(8, 7.2))
+        figure = Figure(figsize=(8, 10.8))
         _draw(figure.subplots(), results)
         path.parent.mkdir(parents=True, exist_ok=True)
         options: dict[str, Any] = {"metadata": {"Date": None}} if path.suffix == ".svg" else {"dpi": 100}

@@ -8,11 +8,12 @@ C, PYTHON, OFFICIAL, OFFICIAL_PURE = "c", "python", "official (+rust)", "officia
 MSGSPEC, ORMSGPACK = "msgspec", "ormsgpack"
 COLUMNS = (C, PYTHON, OFFICIAL, OFFICIAL_PURE, MSGSPEC, ORMSGPACK)
 
-CLIENT, CODEC, SERVER = "client", "codec", "server"
+CLIENT, DRIVER, CODEC, SERVER = "client", "driver", "codec", "server"
 # Which columns a group of rows has.
-GROUPS = {CLIENT: COLUMNS[:4], CODEC: COLUMNS, SERVER: COLUMNS[:2]}
+GROUPS = {CLIENT: COLUMNS[:4], DRIVER: COLUMNS[:4], CODEC: COLUMNS, SERVER: COLUMNS[:2]}
 TITLES = {
     CLIENT: "client, end to end over loopback (rows/s, statements/s)",
+    DRIVER: "driver, end to end over loopback (rows/s, statements/s)",
     CODEC: "codec alone (rows/s)",
     SERVER: "server toolkit, 6 mixed columns (rows/s)",
 }
@@ -58,6 +59,17 @@ CLIENT_WORK = (
     Work("tiny one by one", CLIENT, 2_000, 1_000, 100),
     Work("tiny gathered", CLIENT, 5_000, 1_000, 500),
 )
+# Every peer has the same number of rows: that many are kept, and are to be.
+DRIVER_WORK = (
+    Work("execute_query mixed", DRIVER, 100_000, 100_000, 1000),
+    Work("execute_query mixed default", DRIVER, 100_000, 100_000, 1000),
+    Work("records mixed", DRIVER, 100_000, 100_000, 1000),
+    Work("records mixed default", DRIVER, 100_000, 100_000, 1000),
+    Work("to_df mixed", DRIVER, 100_000, 100_000, 1000),
+    Work("to_df mixed default", DRIVER, 100_000, 100_000, 1000),
+    Work("execute_write unwind", DRIVER, 100_000, 20_000, 1000),
+    Work("execute_query tiny", DRIVER, 2_000, 1_000, 100),
+)
 # Rows of a block.
 _BLOCKS = {
     "int": (20_000, 4_000),
@@ -80,7 +92,7 @@ SERVER_WORK = (
     Work("server async generator", SERVER, 200_000, 20_000),
     Work("packed", SERVER, 20_000, 4_000, block=True),
 )
-WORK = {work.name: work for work in (*CLIENT_WORK, *CODEC_WORK, *SERVER_WORK)}
+WORK = {work.name: work for work in (*CLIENT_WORK, *DRIVER_WORK, *CODEC_WORK, *SERVER_WORK)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +126,11 @@ TARGETS = (
     Target("unwind", 9),
     Target("tiny one by one", 2),
     Target("tiny gathered", 10),
+    Target("execute_query mixed", 10),
+    Target("records mixed", 10),
+    Target("to_df mixed", 15),
+    Target("execute_write unwind", 6),
+    Target("execute_query tiny", 2),
     *(Target(work.name, 0.8 if work.name.startswith("encode") else 1.0, MSGSPEC) for work in CODEC_WORK),
     Target("server list", 700_000, None),
     Target("server generator", 700_000, None),
@@ -126,6 +143,8 @@ c, python: asyncbolt's twins. official: the neo4j driver, with its Rust extensio
 asks for all rows at once where all are kept ("fetch"), else for 1000 at a time, its default.
 tiny gathered: 500 statements at a time on one session. The official driver cannot do that: its figure is its
 rate one by one.
+driver: the same program with each driver, and all rows asked for at once (fetch_size=-1); "default": without
+that option, where the official driver asks for 1000 at a time, and asyncbolt's for more and more.
 official, codec: what the driver's own packer, unpacker, hydration and Record cost for one message after the
 other. Its reading from the socket, logging and states are left out. It does not pack nodes.
 msgspec, ormsgpack: all rows of a block as one list in one call, to and from plain values. A node is a map of
