@@ -138,6 +138,7 @@ from .exceptions import (
     TransientError,
     UnpackError,
     UnsupportedServerProduct,
+    UntrustedCertificate,
     WriteServiceUnavailable,
 )
 from .graph import Node, Path, Relationship
@@ -276,6 +277,7 @@ __all__ = [
     "UnixAddress",
     "UnpackError",
     "UnsupportedServerProduct",
+    "UntrustedCertificate",
     "WriteServiceUnavailable",
     "basic_auth",
     "bearer_auth",

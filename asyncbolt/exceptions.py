@@ -31,6 +31,7 @@ The names below GqlError are those of the official Neo4j driver, with its fields
     |       |   |-- RoutingServiceUnavailable
     |       |   |-- WriteServiceUnavailable
     |       |   |-- ReadServiceUnavailable
+    |       |   |-- UntrustedCertificate            (not in the official driver)
     |       |   `-- IncompleteCommit
     |       |-- ConfigurationError
     |       |   |-- AuthConfigurationError
@@ -101,6 +102,7 @@ __all__ = [
     "TransientError",
     "UnpackError",
     "UnsupportedServerProduct",
+    "UntrustedCertificate",
     "WriteServiceUnavailable",
 ]
 
@@ -681,6 +683,14 @@ class WriteServiceUnavailable(ServiceUnavailable):
 
 class ReadServiceUnavailable(ServiceUnavailable):
     """No member of the cluster takes reads."""
+
+
+class UntrustedCertificate(ServiceUnavailable):
+    """The server's certificate is not trusted."""
+
+    def is_retryable(self) -> bool:
+        """Never: it does not become another one."""
+        return False
 
 
 class IncompleteCommit(ServiceUnavailable):

@@ -109,8 +109,8 @@ def compare(rounds: int, quick: bool, only: str, languages: dict[str, list[str]]
     results = Results(facts(rounds))
     chosen = [work for work in workloads.WORK.values() if only in f"{work.group}: {work.name}"]
     if not chosen:
-        names = ", ".join(f"{work.group}: {work.name}" for work in workloads.WORK.values())
-        raise SystemExit(f"nothing is called {only!r}; there is: {names}")
+        there = ", ".join(f"{work.group}: {work.name}" for work in workloads.WORK.values())
+        raise SystemExit(f"nothing is called {only!r}; there is: {there}")
     with canned.running() as port:
         for number in range(rounds):
             for group, columns in workloads.GROUPS.items():

@@ -21,6 +21,7 @@ from ..exceptions import (
     HandshakeError,
     Neo4jError,
     ServiceUnavailable,
+    UntrustedCertificate,
 )
 from ..protocol import ClientConnection, HandshakeReason
 from ..protocol.handshake import FALLBACK_OFFERS, decode_offer
@@ -289,7 +290,7 @@ class Opener:
         except TimeoutExpired:
             raise
         except _ssl.SSLCertVerificationError as error:
-            raise ServiceUnavailable(
+            raise UntrustedCertificate(
                 f"the certificate of {address} is not trusted: {error.verify_message}"
             ) from error
         except _ssl.SSLError as error:
@@ -297,7 +298,8 @@ class Opener:
                 f"no TLS with {address}, which may be a server without it: {error.reason or error}"
             ) from error
         except OSError as error:
-            if self.ssl is not None and isinstance(error, ConnectionError) and protocol.transport is None:
+            reached = isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError)
+            if self.ssl is not None and reached and protocol.transport is None:
                 hint = " (or it does not speak TLS)"
             else:
                 hint = ""
@@ -308,8 +310,9 @@ class Opener:
         where = str(self.address)
         if error.args and isinstance(error.args[0], str) and where not in error.args[0]:
             text = f"{where}: {error.args[0]}"
-            if self.ssl is None and getattr(error, "reason", None) is HandshakeReason.CLOSED_BEFORE_REPLY:
-                text += " (it may expect TLS, bolt+s://, or not speak Bolt)"
+            if getattr(error, "reason", None) is HandshakeReason.CLOSED_BEFORE_REPLY:
+                wanted = "TLS, bolt+s://" if self.ssl is None else "a certificate of the client"
+                text += f" (it may expect {wanted}, or not speak Bolt)"
             error.args = (text, *error.args[1:])
             if hasattr(error, "_message"):
                 error._message = text

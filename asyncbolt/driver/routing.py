@@ -18,6 +18,7 @@ from ..exceptions import (
     RoutingServiceUnavailable,
     ServiceUnavailable,
     SessionExpired,
+    UntrustedCertificate,
     WriteServiceUnavailable,
 )
 from . import clock
@@ -231,7 +232,7 @@ class RoutedPool(Pool):
                     await self._drop_strangers()
                     return found.database
             await self.unreachable(router)
-        raise ServiceUnavailable("no routing table to be had") from _grouped(errors)
+        raise _no_table(errors) from _grouped(errors)
 
     async def _ask(
         self,
@@ -290,6 +291,14 @@ class RoutedPool(Pool):
 def _is_fatal(error: Neo4jError) -> bool:
     code = error.code
     return code in _FATAL or (code.startswith(_SECURITY) and code != _AUTHORIZATION_EXPIRED)
+
+
+def _no_table(errors: list[Exception]) -> ServiceUnavailable:
+    # What went wrong with all of them is permanent when it is with each.
+    untrusted = bool(errors) and all(isinstance(error, UntrustedCertificate) for error in errors)
+    kind: type[ServiceUnavailable] = UntrustedCertificate if untrusted else ServiceUnavailable
+    reasons = "; ".join(dict.fromkeys(map(str, errors)))
+    return kind(f"no routing table to be had: {reasons}" if reasons else "no routing table to be had")
 
 
 def _grouped(errors: list[Exception]) -> BaseException | None:

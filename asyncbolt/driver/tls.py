@@ -78,11 +78,11 @@ class TlsContexts:
             if inspect.isawaitable(certificate):
                 certificate = await certificate
         # None stands for the one that was given last.
-        changed = certificate is not None and certificate is not self._certificate
-        if self._context is None or changed:
-            if changed:
-                self._certificate = certificate
-            self._context = _new_context(config.trusted_certificates, self._certificate)
+        if certificate is None:
+            certificate = self._certificate
+        if self._context is None or certificate is not self._certificate:
+            self._context = _new_context(config.trusted_certificates, certificate)
+            self._certificate = certificate
         return self._context
 
 
@@ -106,9 +106,18 @@ def _new_context(trust: TrustStore, certificate: Any) -> ssl.SSLContext:
         context.load_default_certs()
     if certificate is not None:
         try:
-            context.load_cert_chain(certificate.certfile, certificate.keyfile, certificate.password)
+            context.load_cert_chain(
+                certificate.certfile,
+                certificate.keyfile,
+                _no_password if certificate.password is None else certificate.password,
+            )
         except (OSError, ssl.SSLError, ValueError) as error:
             raise CertificateConfigurationError(
                 f"the client certificate {certificate.certfile!r} cannot be used: {error}"
             ) from error
     return context
+
+
+def _no_password() -> str:
+    # OpenSSL would ask for it at the terminal, and hold up the event loop.
+    raise ValueError("its key is encrypted, and no password was given")
