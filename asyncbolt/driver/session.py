@@ -445,7 +445,7 @@ class AsyncSession(ResultOwner):
                     raise
                 tries += 1
             else:
-                said = answer.metadata if isinstance(answer, FetchResult) else answer
+                said = answer.summary if isinstance(answer, FetchResult) else answer
                 self._database_resolved(said.get("db"))
                 return answer
 

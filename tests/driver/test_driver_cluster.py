@@ -378,6 +378,22 @@ async def test_with_server_side_routing_the_home_database_is_guessed() -> None:
         assert cluster.a.routed == [None, None]
 
 
+@pytest.mark.parametrize("kind", ["fetch", "execute"])
+@aiotest
+async def test_a_session_keeps_the_home_database_that_an_answer_has_named(kind: str) -> None:
+    hints = {"ssr.enabled": True}
+    async with cluster_of("a", "b", "c", hints=hints) as cluster, cluster.driver("a") as driver:
+        await write(driver)
+        cluster.home = "moved"
+        async with driver.session() as session:
+            for _ in range(2):
+                await getattr(session, kind)("X")
+            cluster.home = "moved again"
+            await getattr(session, kind)("X")
+        # The first is a guess, which the server corrects. What has been seen stays, as long as the session.
+        assert [asked.db for asked in cluster.c.asked] == ["home", None, "moved", "moved"]
+
+
 @aiotest
 async def test_one_member_without_server_side_routing_ends_the_guesses() -> None:
     hints = {"ssr.enabled": True}

@@ -81,7 +81,10 @@ class Member:
                 )
                 if member.refusals:
                     raise member.refusals.popleft()
-                return asyncbolt.Result(["member"], [(member.name,)] * parameters.get("n", 1))
+                database = request.db or member.cluster.home
+                return asyncbolt.Result(
+                    ["member"], [(member.name,)] * parameters.get("n", 1), {"db": database}
+                )
 
         self.server = await asyncbolt.create_server(Session, port=self.port, **options)
         self.port = self.server.sockets[0].getsockname()[1]
