@@ -258,11 +258,14 @@ class _Transaction(ResultOwner):
     ) -> None:
         connection = self._connection
         begin = _DriverBegin(self._lease, extra, resolved)
-        if pipelined:
-            connection.queue(begin)
-            return
         try:
-            await connection.ask(begin)
+            if not pipelined:
+                await connection.ask(begin)
+                return
+            try:
+                connection.queue(begin)
+            except BoltError as error:
+                raise await connection.failed(error) from error.__cause__
         except BaseException as error:
             self._error = error
             if isinstance(error, asyncio.CancelledError):

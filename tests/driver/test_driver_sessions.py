@@ -11,6 +11,7 @@ from aiohelp import LOOPS, aiotest
 from driver_servers import Numbers, Proxy, driver_of, serving, settled, until
 
 import asyncbolt
+from asyncbolt.driver import clock
 from asyncbolt.exceptions import (
     ClientError,
     ConfigurationError,
@@ -322,6 +323,28 @@ class _Slow:
 
     async def update_bookmarks(self, previous: Any, new: Any) -> None:
         pass
+
+
+@aiotest
+async def test_execute_query_on_a_connection_that_is_lost_before_it_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def sleep(seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    async def cut() -> None:
+        if proxy.connections == 1:
+            proxy.cut()
+            (pool,) = driver._pools.values()
+            (host,) = pool._hosts.values()
+            (connection,) = host.connections
+            await until(lambda: connection.lost)
+
+    monkeypatch.setattr(clock, "sleep", sleep)
+    async with serving() as port, Proxy(port) as proxy, driver_of(proxy.port) as driver:
+        manager: Any = _Slow(cut)
+        assert len((await driver.execute_query("NUMBERS", bookmark_manager_=manager)).records) == 3
+        assert (await settled(driver)).opened == 2
 
 
 @pytest.mark.parametrize("kind", ["run", "batches", "fetch", "execute", "begin"])

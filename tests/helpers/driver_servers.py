@@ -41,9 +41,9 @@ async def serving(session_class: type[asyncbolt.ServerSession] = Numbers) -> Asy
         yield server.sockets[0].getsockname()[1]
 
 
-def driver_of(port: int, **options: Any) -> asyncbolt.AsyncDriver:
+def driver_of(port: int, scheme: str = "bolt", **options: Any) -> asyncbolt.AsyncDriver:
     """A driver of the server at *port*."""
-    return asyncbolt.AsyncGraphDatabase.driver(f"bolt://127.0.0.1:{port}", auth=("u", "p"), **options)
+    return asyncbolt.AsyncGraphDatabase.driver(f"{scheme}://127.0.0.1:{port}", auth=("u", "p"), **options)
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -75,6 +75,7 @@ class Proxy:
         self.cut_up: int | None = None
         self.cut_down: int | None = None
         self.piece: Callable[[bytes], list[bytes]] = lambda data: [data]
+        self.deliver: Callable[[_Side, bytes], None] = _Side.forward
         self._answered = True
         self._pairs: set[tuple[asyncio.Transport, asyncio.Transport]] = set()
         self._server: asyncio.Server | None = None
@@ -148,16 +149,16 @@ class _Side(asyncio.Protocol):
         if self.transport.is_closing():
             other.abort()
         for data in self.waiting:
-            self._forward(data)
+            self.proxy.deliver(self, data)
         self.waiting.clear()
 
     def data_received(self, data: bytes) -> None:
         if self.other is None:
             self.waiting.append(data)
         else:
-            self._forward(data)
+            self.proxy.deliver(self, data)
 
-    def _forward(self, data: bytes) -> None:
+    def forward(self, data: bytes) -> None:
         assert self.other is not None
         left = self.proxy.passed(data, self.up)
         for piece in self.proxy.piece(left):
