@@ -34,6 +34,7 @@ OFFER = b"\x60\x60\xb0\x17\x00\x00\x04\x05" + bytes(12)
 AGREED = b"\x00\x00\x04\x05"
 LOGIN = {"scheme": "none"}
 STATEMENT = "RETURN 1 AS n"
+COMMIT = b"\x00\x02\xb0\x12\x00\x00"
 UNWIND = "UNWIND $rows AS row CREATE (n) SET n = row"
 
 # One round of the work, and how many units (rows, statements) it is.
@@ -205,13 +206,18 @@ class _Loop(asyncio.SelectorEventLoop):
     """A loop that makes no sockets, and where no time passes: no clock cuts anything into slices."""
 
     accept: Callable[[], Any] | None = None
+    transport: Any = None
+
+    def __init__(self, answering: Callable[[_Loop, Any], Any] | None = None) -> None:
+        super().__init__()
+        self.answering = answering or _Answering
 
     def time(self) -> float:
         return 0.0
 
     async def create_connection(self, factory: Any, *args: Any, **options: Any) -> Any:  # type: ignore[override]
         protocol = factory()
-        transport = _Answering(self, protocol)
+        transport = self.transport = self.answering(self, protocol)
         protocol.connection_made(transport)
         return transport, protocol
 
@@ -259,6 +265,20 @@ class _Answering(_Transport):
         self.loop.call_soon(self.protocol.data_received, self.answers)
 
 
+class _Committing(_Answering):
+    """The same for a driver: BEGIN comes together with a statement, and COMMIT by itself."""
+
+    def __init__(self, loop: _Loop, protocol: Any) -> None:
+        super().__init__(loop, protocol)
+        self.statement = b""
+        self.committed = b""
+
+    def write(self, data: Any) -> None:
+        if self.statement:
+            self.answers = self.committed if COMMIT in data else self.statement
+        super().write(data)
+
+
 class _Asking(_Transport):
     """The server's: each answer, known by its last message, is followed by the next statement."""
 
@@ -293,6 +313,26 @@ def _client_session(count: int, statements: int) -> Work:
             assert len(rows) == count
 
     return lambda: loop.run_until_complete(ask()), count * statements
+
+
+def _driver(count: int, queries: int) -> Work:
+    import asyncbolt
+    from asyncbolt.chunking import MessageWriter
+
+    loop = _Loop(_Committing)
+    options: dict[str, Any] = {"versions": [VERSION], "keep_alive": False}
+    driver = asyncbolt.AsyncGraphDatabase.driver("bolt://127.0.0.1", auth=("u", "p"), **options)
+    loop.run_until_complete(driver.verify_connectivity())
+    writer = MessageWriter(VERSION)
+    loop.transport.statement = writer.message(0x70, {}) + _answer("mixed", count)
+    loop.transport.committed = writer.message(0x70, {"bookmark": "b:1"})
+
+    async def ask() -> None:
+        for _ in range(queries):
+            records, _, _ = await driver.execute_query(STATEMENT)
+            assert len(records) == count
+
+    return lambda: loop.run_until_complete(ask()), count * queries
 
 
 def _server_session(count: int, statements: int, generator: bool) -> Work:
@@ -338,6 +378,8 @@ PATHS: dict[str, Callable[[], Work]] = {
     "client connection tiny": partial(_client_connection, 1, STATEMENTS),
     "client session mixed": partial(_client_session, 500, 1),
     "client session tiny": partial(_client_session, 1, STATEMENTS),
+    "driver mixed": partial(_driver, 500, 1),
+    "driver tiny": partial(_driver, 1, STATEMENTS),
     "server connection mixed": partial(_server_connection, 500, 1),
     "server connection tiny": partial(_server_connection, 1, STATEMENTS),
     "server connection $rows": _server_connection_people,
