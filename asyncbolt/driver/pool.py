@@ -226,10 +226,10 @@ class Pool:
 
     # ---------------------------------------------------------------- acquiring
 
-    async def acquire(
+    def acquire(
         self, want: Acquisition, database: str | None, *, guessed: bool = False, session: Any = None
-    ) -> Connection:
-        """Return a connection for statements on *database*.
+    ) -> Coroutine[Any, Any, Connection]:
+        """Return a connection for statements on *database*, to be awaited.
 
         Args:
             want: what the session wants.
@@ -311,8 +311,17 @@ class Pool:
                     connection = await self._open(host, want, deadline)
                     break
                 connection = granted
-            if await self._prepare(host, connection, want, deadline):
+            if await self._prepare(connection, want, deadline):
                 break
+            # Its place is ours, or whoever came later would be served first.
+            host.opening += 1
+            self._retire(connection)
+            if host.idle or self.closed:
+                host.opening -= 1
+                self._vacant(host)
+                continue
+            connection = await self._open(host, want, deadline or want.deadline(self.loop))
+            break
         self._acquired += 1
         if listening:
             event = ConnectionAcquired(
@@ -353,10 +362,8 @@ class Pool:
             _drop_done(host.waiters)
             self._forget(host)
 
-    async def _prepare(
-        self, host: _Host, connection: Connection, want: Acquisition, deadline: Deadline | None
-    ) -> bool:
-        """Make an idle connection fit for a session; return False when it is not, and has been given up."""
+    async def _prepare(self, connection: Connection, want: Acquisition, deadline: Deadline | None) -> bool:
+        """Make an idle connection fit for a session; return False when it is not."""
         config = self.config
         try:
             now = clock.monotonic()
@@ -378,8 +385,6 @@ class Pool:
             # Nothing is wrong with the connection itself.
             self.release(connection)
             raise
-        if not good:
-            self._retire(connection)
         return good
 
     async def _log_in_again(
@@ -667,10 +672,10 @@ class Pool:
 class DirectPool(Pool):
     """Connections to one server."""
 
-    async def acquire(
+    def acquire(
         self, want: Acquisition, database: str | None, *, guessed: bool = False, session: Any = None
-    ) -> Connection:
-        return await self.acquire_from(self.address, want)
+    ) -> Coroutine[Any, Any, Connection]:
+        return self.acquire_from(self.address, want)
 
     async def write_failure(self, address: Address, database: str | None) -> None:
         logger.warning("%s takes no writes", address)

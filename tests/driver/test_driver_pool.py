@@ -85,6 +85,39 @@ async def test_lifetime_and_liveness(monkeypatch: pytest.MonkeyPatch) -> None:
             assert proxy.bursts == 2 + 3  # a RESET first
 
 
+@pytest.mark.parametrize("reason", ["lost", "too old"])
+@aiotest
+async def test_who_is_granted_a_connection_that_is_no_good_keeps_its_turn(
+    reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
+    served: list[int] = []
+
+    async def use(number: int) -> None:
+        await driver.execute_query("NUMBERS")
+        served.append(number)
+
+    options = {"max_connection_pool_size": 1, "max_connection_lifetime": 100}
+    async with serving() as port, Proxy(port) as proxy, driver_of(proxy.port, **options) as driver:
+        session = driver.session()
+        tx = await session.begin_transaction()
+        tasks = [asyncio.ensure_future(use(number)) for number in range(4)]
+        await until(lambda: driver.pool_stats().waiting == len(tasks))
+        if reason == "too old":
+            now[0] += 101
+            await tx.rollback()
+        else:
+            connection = tx._connection
+            # Lost after it was given to the first who waits, who did not have it yet.
+            await tx.rollback()
+            connection.abort()
+        await asyncio.gather(*tasks)
+        assert served == [0, 1, 2, 3]
+        stats = await settled(driver)
+        assert (stats.opened, stats.closed, stats.idle, stats.waiting) == (2, 1, 1, 0)
+
+
 @aiotest
 async def test_dead_connections_are_replaced() -> None:
     async with serving() as port, Proxy(port) as proxy, driver_of(proxy.port) as driver:
