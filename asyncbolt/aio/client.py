@@ -86,12 +86,14 @@ class BoltClientProtocol(asyncio.Protocol):
 
     def _flush(self) -> None:
         """Write what the connection has to send, in one go."""
-        data = self.connection.data_to_send()
+        connection = self._connection
+        data = b"" if connection is None else connection.data_to_send()
         if data:
             if self._log is not None:
                 self._log.sent()
-            if self.transport is not None and not self.transport.is_closing():
-                self.transport.write(data)
+            transport = self.transport
+            if transport is not None and not transport.is_closing():
+                transport.write(data)
 
     async def _wait_closed(self) -> None:
         """Wait until the transport is gone."""
@@ -135,7 +137,7 @@ class BoltClientProtocol(asyncio.Protocol):
             owner.events_received(events)
         else:
             self._shake(events)
-        if self.connection.closed and self.transport is not None:
+        if self._connection is not None and self._connection.closed and self.transport is not None:
             self._flush()
             self.transport.close()
 

@@ -469,24 +469,52 @@ class Lane:
             or self._lease is not None
         )
 
+    @property
+    def quiet(self) -> bool:
+        """Whether there is nothing to write, and nothing is unanswered or open; a transaction may be."""
+        lease = self._lease
+        return not (
+            self._flight
+            or (self._queue if lease is None else lease.queue or lease.rollback is not None)
+            or self._open
+            or self._again
+            or self._interrupts
+            or self._reset is not None
+            or self._failure
+            or self._hold
+            or self.closing
+            or self.error is not None
+        )
+
     def write_alone(self, job: Job) -> bool:
         """Write *job* at once where nothing is queued, on its way or to be seen to first; else return False.
 
-        What :meth:`submit` and :meth:`pump` come to, in the case that is most frequent.
+        What :meth:`submit` and :meth:`pump` come to, in the cases that are most frequent: a statement or a
+        BEGIN by itself, and one after the other in a transaction, the first of which may stand behind BEGIN.
         """
-        if (
-            not self.idle
-            or job.lease is not None
-            or job.exclusive
-            or self._failure
-            or self._hold
-            or not self.writable
-            or self.closing
-            or self.error is not None
-        ):
+        lease = self._lease
+        if lease is None:
+            if not (job.lease is None and not job.exclusive) and job.kind != "begin":
+                return False
+        elif job.lease is not lease:
+            return False
+        if not self.writable or not (self.quiet or self._begins(lease)):
             return False
         self._write(job)
         return True
+
+    def _begins(self, lease: Lease | None) -> bool:
+        """Return whether nothing but the BEGIN of *lease* is on its way, and nothing else is to be done."""
+        flight = self._flight
+        return (
+            lease is not None
+            and len(flight) == 1
+            and lease.begin in flight
+            and not lease.begin.unwanted
+            and not (lease.queue or lease.rollback is not None)
+            and not (self._open or self._again or self._interrupts or self._reset is not None)
+            and not (self._failure or self._hold or self.closing or self.error is not None)
+        )
 
     @property
     def pending(self) -> int:

@@ -334,7 +334,7 @@ class Link:
         lane.receive(events)
         if lane.error is not None:
             self._lost(lane.error)
-        if lane.idle and self._timed_reset is None and not self._paused and self._idle_waiter is None:
+        if lane.quiet and self._timed_reset is None and not self._paused and self._idle_waiter is None:
             return  # nothing to write, and nothing to see to
         self._flush()
 

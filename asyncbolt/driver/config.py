@@ -180,8 +180,6 @@ class PoolConfig(_Options):
 class SessionConfig(_Options):
     """The options of one session."""
 
-    __slots__ = tuple(_SESSION_DEFAULTS)
-
     connection_acquisition_timeout: float
     max_transaction_retry_time: float
     initial_retry_delay: float
@@ -210,10 +208,8 @@ class SessionConfig(_Options):
         Raises:
             ConfigurationError: one does not exist, or its value makes no sense.
         """
-        # Once for each session, and quicker than copy.copy().
         twin = SessionConfig.__new__(SessionConfig)
-        for name in _SESSION_DEFAULTS:
-            setattr(twin, name, getattr(self, name))
+        twin.__dict__.update(self.__dict__)
         if options:
             _reject_unknown(options, _SESSION_DEFAULTS)
             twin._set(options)

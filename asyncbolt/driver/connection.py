@@ -157,7 +157,8 @@ class Connection(Link):
 
     def queue(self, job: Job) -> None:
         """Queue *job*, to be written with the next one; what goes wrong is told to it or raised."""
-        self._lane.submit(job)
+        if self._flush_due or not self._lane.write_alone(job):
+            self._lane.submit(job)
 
     def write(self, job: Job) -> None:
         """Queue *job*, and write what may be written at once: a connection has one user."""
@@ -185,10 +186,16 @@ class Connection(Link):
 
         Raises: what the server said, or how the connection was lost, as :meth:`failed` puts it.
         """
+        future: asyncio.Future[Any] = self._loop.create_future()
+        job.waiter = future
         try:
-            return await self.request(job)
+            self.write(job)
+            return await future
         except BoltError as error:
             raise await self.failed(error) from error.__cause__
+        except asyncio.CancelledError:
+            self.give_up(job)
+            raise
 
     async def failed(self, error: BaseException) -> BaseException:
         """Tell the pool of *error*, wait until the connection is clean again, and return what to raise.

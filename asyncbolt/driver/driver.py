@@ -319,7 +319,8 @@ class AsyncDriver:
             session.cancel()
             raise
         finally:
-            await session.close()
+            if not session._is_free:
+                await session.close()
 
     def pages(
         self,

@@ -245,6 +245,7 @@ class _Broken(Record):
 
 
 _MISSING: Final[Any] = object()
+_STR: Final = frozenset({str})
 _NEEDING_NODES: Final = frozenset({Relationship, list, dict})
 
 
@@ -268,7 +269,7 @@ _kept_class: Callable[..., Any] = functools.lru_cache(_KEPT_TYPES)(_class)
 
 def _class_for(plain: type[_R], keys: tuple[str, ...], broken: bool = False) -> type[_R]:
     # Other keys may be equal to one another and yet different: 1 and True, a string and a member of an enum.
-    plain_names = set(map(type, keys)) <= {str}
+    plain_names = _STR.issuperset(map(type, keys))
     made: type[_R] = (_kept_class if plain_names else _class)(plain, keys, broken)
     return made
 

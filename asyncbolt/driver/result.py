@@ -8,7 +8,7 @@ import logging
 import sys
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -70,7 +70,6 @@ class ResultJob(Statement):
     """
 
     __slots__ = (
-        "_waiter",
         "ahead",
         "buffered",
         "done",
@@ -79,6 +78,7 @@ class ResultJob(Statement):
         "grows",
         "hungry",
         "metadata",
+        "news",
         "on_end",
         "pieces",
         "portion",
@@ -119,7 +119,7 @@ class ResultJob(Statement):
         self.greedy = False  # ... or for all of them
         self.ahead = False
         self.watch: QueryWatch | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self.news: asyncio.Future[None] | None = None  # its reader waits for that
 
     # What the lane calls
 
@@ -181,19 +181,11 @@ class ResultJob(Statement):
             watch.end(self.rows, error, self.summary.get("db") or self.metadata.get("db"))
 
     def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        news = self.news
+        if news is not None and not news.done():
+            news.set_result(None)
 
     # What the result does
-
-    async def news(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Wait until something has happened."""
-        waiter = self._waiter = loop.create_future()
-        try:
-            await waiter
-        finally:
-            self._waiter = None
 
     def take(self) -> list[Row]:
         """Take the oldest piece."""
@@ -280,8 +272,9 @@ class ResultOwner:
 
     __slots__ = ()
 
-    async def _result_ended(self, result: AsyncResult) -> None:
-        """Everything of *result* is answered, which its reader has noticed."""
+    def _result_ended(self, result: AsyncResult) -> Awaitable[None] | None:
+        """Everything of *result* is answered, which its reader has noticed; returns what he is to await."""
+        return None
 
     async def _result_failed(self, result: AsyncResult, error: BaseException) -> BaseException:
         """*result* has failed; return what its reader is to get."""
@@ -344,12 +337,17 @@ class AsyncResult:
             await self._end()
 
     async def _news(self) -> None:
+        """Wait until something has happened to the job."""
+        job = self._job
+        job.news = self._connection.pool.loop.create_future()
         try:
-            await self._job.news(self._connection.loop)
+            await job.news
         except BaseException as error:
             # Nobody knows what was read: better no result than one with a hole.
             self._cancel(error)
             raise
+        finally:
+            job.news = None
 
     def _cancel(self, error: BaseException) -> None:
         """Give the result up: its reader was interrupted."""
@@ -373,7 +371,9 @@ class AsyncResult:
         summary = self._job.summary
         if summary.get("statuses") or summary.get("notifications"):
             self._warn()
-        await self._owner._result_ended(self)
+        more = self._owner._result_ended(self)
+        if more is not None:
+            await more
 
     async def _fail(self, error: BaseException) -> BaseException:
         self._ended = True
@@ -433,7 +433,10 @@ class AsyncResult:
             self._records = _NO_RECORDS
         job.greedy = job.ahead = True
         while True:
-            piece = await self._piece()
+            if job.done and job.pieces:
+                piece: list[Row] | None = job.take()  # the usual case of _piece(), quicker
+            else:
+                piece = await self._piece()
             if piece is None:
                 return rows
             if rows:
@@ -608,7 +611,9 @@ class AsyncResult:
     async def to_eager_result(self) -> EagerResult:
         """Return everything at once: records, summary and keys."""
         records = make_records(self._keys, await self._rows())
-        return EagerResult(records, await self.consume(), list(self._keys))
+        # Everything is answered: there is nothing that consume() would wait for.
+        self._consumed = True
+        return EagerResult(records, self._obtain_summary(), list(self._keys))
 
     async def to_df(self, expand: bool = False, parse_dates: bool = False) -> pandas.DataFrame:
         """Return the records that are left as a pandas DataFrame. Needs pandas.

@@ -140,6 +140,11 @@ class AsyncSession(ResultOwner):
             result._cancel(asyncio.CancelledError())
         self._let_go()
 
+    @property
+    def _is_free(self) -> bool:
+        """Whether it holds nothing: it need not be closed."""
+        return self._connection is None and self._transaction is None and self._latest is None
+
     def closed(self) -> bool:
         """Whether it is closed."""
         return self._is_closed
@@ -248,13 +253,11 @@ class AsyncSession(ResultOwner):
         self._from_manager = self._initial.union(bookmarks)
         return self._from_manager
 
-    async def _bookmark(self, bookmark: str | None) -> None:
-        """Something was committed."""
-        if bookmark:
-            await self._take_bookmarks([bookmark])
-
-    async def _take_bookmarks(self, bookmarks: Iterable[str]) -> None:
-        new = frozenset(bookmarks)
+    async def _committed(self, bookmark: str | None) -> None:
+        """Something was committed, which *bookmark* stands for, where the server has such things."""
+        if not bookmark:
+            return
+        new = frozenset((bookmark,))
         self._initial = frozenset()
         self._bookmarks = new
         manager = self._bookmark_manager
@@ -380,11 +383,12 @@ class AsyncSession(ResultOwner):
             self._connection = None
             connection.pool.release(connection)
 
-    async def _result_ended(self, result: AsyncResult) -> None:
-        if self._auto_result is result:
-            self._auto_result = None
-            self._let_go()
-            await self._bookmark(result._job.summary.get("bookmark"))
+    def _result_ended(self, result: AsyncResult) -> Awaitable[None] | None:
+        if self._auto_result is not result:
+            return None
+        self._auto_result = None
+        self._let_go()
+        return self._committed(result._job.summary.get("bookmark"))
 
     async def _result_failed(self, result: AsyncResult, error: BaseException) -> BaseException:
         error = await result._connection.failed(error)
@@ -409,7 +413,7 @@ class AsyncSession(ResultOwner):
         Arguments and errors: as :meth:`run`.
         """
         result: FetchResult = await self._auto(fetch, query, parameters)
-        await self._bookmark(result.summary.get("bookmark"))
+        await self._committed(result.summary.get("bookmark"))
         return result
 
     async def execute(
@@ -424,7 +428,7 @@ class AsyncSession(ResultOwner):
         Arguments and errors: as :meth:`run`.
         """
         summary: dict[str, Any] = await self._auto(execute, query, parameters)
-        await self._bookmark(summary.get("bookmark"))
+        await self._committed(summary.get("bookmark"))
         return summary
 
     async def _auto(
@@ -539,7 +543,7 @@ class AsyncSession(ResultOwner):
             _MODES[self._config.default_access_mode], query, work
         )
         if summary.bookmarks:
-            await self._take_bookmarks(summary.bookmarks[-1:])
+            await self._committed(summary.bookmarks[-1])
         return summary
 
     async def call(self, procedure: str, *arguments: Any) -> FetchResult:
@@ -615,7 +619,10 @@ class AsyncSession(ResultOwner):
             raise
         self._tell_api(connection, api, told)
         transaction = self._transaction = kind(self, connection)
-        await transaction._begin(extra, self._database_resolved, pipelined)
+        if pipelined:
+            transaction._begin_along(extra, self._database_resolved)
+        else:
+            await transaction._begin(extra, self._database_resolved)
         return transaction
 
     def _transaction_over(self, transaction: Any) -> None:

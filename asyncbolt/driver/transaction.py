@@ -253,19 +253,17 @@ class _Transaction(ResultOwner):
 
     # ---------------------------------------------------------------- beginning and ending
 
-    async def _begin(
-        self, extra: Mapping[str, Any], resolved: Callable[[Any], None], pipelined: bool
-    ) -> None:
-        connection = self._connection
-        begin = _DriverBegin(self._lease, extra, resolved)
+    def _begin_along(self, extra: Mapping[str, Any], resolved: Callable[[Any], None]) -> None:
+        """Have BEGIN written along with the first statement, which also reports what is wrong with it."""
         try:
-            if not pipelined:
-                await connection.ask(begin)
-                return
-            try:
-                connection.queue(begin)
-            except BoltError as error:
-                raise await connection.failed(error) from error.__cause__
+            self._connection.queue(_DriverBegin(self._lease, extra, resolved))
+        except BoltError:
+            pass  # the connection is lost: the statement will find out
+
+    async def _begin(self, extra: Mapping[str, Any], resolved: Callable[[Any], None]) -> None:
+        connection = self._connection
+        try:
+            await connection.ask(_DriverBegin(self._lease, extra, resolved))
         except BaseException as error:
             self._error = error
             if isinstance(error, asyncio.CancelledError):
@@ -280,7 +278,10 @@ class _Transaction(ResultOwner):
         connection = self._connection
         try:
             for result in self._results:
-                await result._leave_scope()
+                if result._ended:
+                    result._out_of_scope = True
+                else:
+                    await result._leave_scope()
             # They hold the transaction too.
             self._results.clear()
             self._closed_flag = True
@@ -295,7 +296,7 @@ class _Transaction(ResultOwner):
             self._closed_flag = True
             self._end()
         bookmark: str | None = answer.get("bookmark")
-        await self._session._bookmark(bookmark)
+        await self._session._committed(bookmark)
         return bookmark
 
     async def _rollback(self) -> None:

@@ -49,6 +49,8 @@ from .versions import MAP, VERSIONS, Facts, facts, known_versions, version_text
 __all__ = ["ClientConnection", "Request"]
 
 _ALL: Final = -1
+# Portions of as many sizes are kept packed.
+_MOST_PACKED: Final = 32
 _LATEST: Final = -1
 
 # Up to Python 3.11 a look at a member of an enumeration runs code of Python.
@@ -202,7 +204,7 @@ class ClientConnection:
         self._sendable: Table = {}
         self._reader: MessageReader | None = None
         self._writer: MessageWriter | None = None
-        self._asks: dict[Message, bytes] = {}  # PULL and DISCARD of everything, packed
+        self._packed: dict[Any, bytes] = {}  # requests that are always the same
         self._sent = 0
         self._epoch = 0
         self._open: dict[_Stream, None] = {}  # oldest first
@@ -421,7 +423,10 @@ class ClientConnection:
                 f" (state {self.state})"
             )
         text = statement if type(statement) is str else fit_field(known, _RUN, 0, statement)
-        arguments = {} if parameters is None else fit_field(known, _RUN, 1, parameters)
+        if parameters is None:
+            arguments: Any = {}
+        else:
+            arguments = parameters if type(parameters) is dict else fit_field(known, _RUN, 1, parameters)
         fields = (text, arguments, options)[: len(known.layouts[_RUN].fields)]
         return self._send(_RUN, rule, fields)
 
@@ -636,16 +641,18 @@ class ClientConnection:
         stream = self._stream(message, n, qid)
         if stream is self._latest:
             qid = _LATEST  # the server's default
-        if n == _ALL and qid == _LATEST:
-            data = self._asks.get(message)
+        packed = self._packed
+        kept = qid == _LATEST and type(n) is int  # True is packed in another way than 1
+        if kept:
+            data = packed.get((message, n))
             if data is not None:
                 return self._enqueue(message, rule, data, n, qid, stream)
         fields: tuple[Any, ...] = ()
         if self.has("streams"):
             fields = ({"n": n},) if qid == _LATEST else ({"n": n, "qid": qid},)
         data = self._pack(message, fields)
-        if n == _ALL and qid == _LATEST:
-            self._asks[message] = data
+        if kept and len(packed) < _MOST_PACKED:
+            packed[message, n] = data
         return self._enqueue(message, rule, data, n, qid, stream)
 
     def _pack(self, message: Message, fields: tuple[Any, ...]) -> bytes:
@@ -667,7 +674,12 @@ class ClientConnection:
         return data
 
     def _send(self, message: Message, rule: Rule, fields: tuple[Any, ...]) -> Request:
-        return self._enqueue(message, rule, self._pack(message, fields))
+        if fields:
+            return self._enqueue(message, rule, self._pack(message, fields))
+        data = self._packed.get(message)
+        if data is None:
+            data = self._packed[message] = self._pack(message, ())
+        return self._enqueue(message, rule, data)
 
     def _enqueue(
         self,
@@ -781,10 +793,11 @@ class ClientConnection:
     def _success(self, metadata: dict[str, Any], events: list[ClientEvent]) -> None:
         request = self.outstanding[0]
         message = request.message
-        wrong = unfit_key(message, metadata)
-        if wrong is not None:
-            self._sin(f"the server sent SUCCESS whose {wrong},", events)
-            return
+        if metadata:
+            wrong = unfit_key(message, metadata)
+            if wrong is not None:
+                self._sin(f"the server sent SUCCESS whose {wrong},", events)
+                return
         current = request._epoch == self._epoch
         if self._failed and current and message in UNSOUND_WHEN_FAILED:
             self._sin("the server sent SUCCESS behind a failure", events)
@@ -793,7 +806,8 @@ class ClientConnection:
         if more and message is _PULL and request._n == _ALL:
             self._sin("the server sent SUCCESS with has_more although every record was asked for", events)
             return
-        self._answered()
+        self.outstanding.popleft()
+        request.answered = True
         stream = request._stream
         if stream is None:
             if message in CLEARING:

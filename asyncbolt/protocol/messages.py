@@ -105,9 +105,13 @@ def _came_and_went(message: int, name: str) -> str:
     return f"Bolt {version_text(first)} to {version_text(last)} have it"
 
 
-def _fit(where: str, name: str, kind: str, value: Any, values: frozenset[object] | None) -> Any:
+def _fit(
+    facts: Facts, message: Message, name: str, kind: str, value: Any, values: frozenset[object] | None
+) -> Any:
     """Return *value* in the exact type of *kind*; the caller's containers may be of any fitting class."""
-    if kind == STRINGS and isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)):
+    if type(value) is list and kind == STRINGS and _STR.issuperset(map(type, value)):
+        fits = True
+    elif kind == STRINGS and isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)):
         value = list(value)
         fits = all(isinstance(item, str) for item in value)
     elif kind in (MAP, STRING_MAP):
@@ -119,9 +123,11 @@ def _fit(where: str, name: str, kind: str, value: Any, values: frozenset[object]
     else:
         fits = False
     if not fits:
+        where = message_name(message, facts)
         raise LocalProtocolError(f"{where}: {name} must be {_a(kind)}, not {_kind_of(value)}")
     if values is not None and value not in values:
         choices = ", ".join(repr(choice) for choice in sorted(values, key=repr))
+        where = message_name(message, facts)
         raise LocalProtocolError(f"{where}: {name} must be one of {choices}, not {value!r}")
     return value
 
@@ -133,7 +139,6 @@ def request_map(facts: Facts, message: Message, given: Mapping[str, Any]) -> dic
     key that this version does not have, unless it is advisory, and for a value of the wrong kind.
     """
     keys = facts.keys[message]
-    where = message_name(message, facts)
     result: dict[str, Any] = {}
     for name, value in given.items():
         if value is None:
@@ -148,10 +153,10 @@ def request_map(facts: Facts, message: Message, given: Mapping[str, Any]) -> dic
                 continue
             wire = _DISABLED[-1] if name == _DISABLED_ALIAS else name
             raise LocalProtocolError(
-                f"{where} has no key {name!r} in Bolt {version_text(facts.version)}:"
+                f"{message_name(message, facts)} has no key {name!r} in Bolt {version_text(facts.version)}:"
                 f" {_came_and_went(message, wire)}"
             )
-        result[key.name] = _fit(where, name, key.kind, value, key.values)
+        result[key.name] = _fit(facts, message, name, key.kind, value, key.values)
     return result
 
 
@@ -169,7 +174,7 @@ def _is_advisory(message: Message, name: str) -> bool:
 def fit_field(facts: Facts, message: Message, index: int, value: Any) -> Any:
     """Return *value* as field *index* of a request. Raises LocalProtocolError when it does not fit."""
     field = facts.layouts[message].fields[index]
-    return _fit(message_name(message, facts), field.name, field.kind, value, field.values)
+    return _fit(facts, message, field.name, field.kind, value, field.values)
 
 
 # Reading, in the client's role
