@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 from .._version import __version__
 from ..exceptions import BoltError, ServiceUnavailable
 from ..protocol import ClientConnection, ClientEvent, ConnectionFailed, HandshakeDone
+from ._receive import Receiver
 from .wirelog import WireLog
 
 __all__ = ["BoltClientProtocol"]
@@ -25,7 +26,7 @@ class Owner(Protocol):
     def connection_closed(self) -> None: ...
 
 
-class BoltClientProtocol(asyncio.Protocol):
+class BoltClientProtocol(Receiver):
     """The asyncio protocol of a :class:`~asyncbolt.ClientSession`.
 
     Subclass it to say who logs in: override :meth:`get_init_params`, and ``__init__`` for the keyword

@@ -21,6 +21,7 @@ from ..protocol.events import (
 )
 from ..protocol.messages import ServerRequest
 from ..protocol.server import ServerConnection
+from ._receive import Receiver
 
 __all__ = ["BoltServerProtocol"]
 
@@ -31,7 +32,7 @@ _LINGER_SECONDS: Final = 5.0  # for a peer to take what it is owed, before the s
 _HIGH_WATER: Final = 256 * 1024
 
 
-class BoltServerProtocol(asyncio.Protocol):
+class BoltServerProtocol(Receiver):
     """Speaks Bolt with one client. Subclasses answer what :meth:`request_received` hands them.
 
     What may be sent goes through ``self.bolt``, whose bytes :meth:`pump` writes. A request is answered when
