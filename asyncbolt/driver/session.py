@@ -13,7 +13,6 @@ from ..client import bulk
 from ..client.stream import FetchResult
 from ..exceptions import (
     BoltError,
-    ConfigurationError,
     DriverError,
     Neo4jError,
     SessionError,
@@ -224,21 +223,29 @@ class AsyncSession(ResultOwner):
             self._config.database = name
             pool.homes.learn(self._home_key, name)
 
-    async def _options(
-        self, connection: Connection, mode: str, metadata: Mapping[str, Any] | None, timeout: float | None
-    ) -> dict[str, Any]:
-        """Return the options of a RUN or BEGIN. Raises as :meth:`Connection.options`."""
+    async def _ready(
+        self, mode: str, metadata: Mapping[str, Any] | None, timeout: float | None
+    ) -> tuple[Connection, dict[str, Any]]:
+        """Get a connection for a RUN or BEGIN, and the options of that.
+
+        Raises: as :meth:`Connection.options`, or why there is no connection.
+        """
+        connection = await self._connect(mode)
         config = self._config
-        return connection.options(
-            mode=mode,
-            bookmarks=await self._current_bookmarks(),
-            database=config.database,
-            impersonated_user=config.impersonated_user,
-            metadata=metadata,
-            timeout=timeout,
-            min_severity=config.notifications_min_severity,
-            disabled=config.notifications_disabled_classifications,
-        )
+        try:
+            return connection, connection.options(
+                mode=mode,
+                bookmarks=await self._current_bookmarks(),
+                database=config.database,
+                impersonated_user=config.impersonated_user,
+                metadata=metadata,
+                timeout=timeout,
+                min_severity=config.notifications_min_severity,
+                disabled=config.notifications_disabled_classifications,
+            )
+        except BaseException:
+            self._let_go()
+            raise
 
     # ---------------------------------------------------------------- bookmarks
 
@@ -305,16 +312,21 @@ class AsyncSession(ResultOwner):
             raise ValueError("a query must not be empty")
         if not isinstance(query, (str, Query)):
             raise TypeError(f"a query is a string or a Query, not {type(query).__name__}")
-        if self._transaction is not None:
-            raise TransactionError(self._transaction, "a transaction is open: run the query in it, or end it")
-        if self._auto_result is not None:
-            await self._auto_result._buffer()
+        await self._quiet()
         values = {**parameters, **kwargs} if parameters else kwargs
         self._busy = True
         try:
             return await self._run(query, values, self._config.fetch_size)
         finally:
             self._busy = False
+
+    async def _quiet(self) -> None:
+        """Check that an auto-commit statement may follow, and bring in the result of the one before."""
+        self._check_open()
+        if self._transaction is not None:
+            raise TransactionError(self._transaction, "a transaction is open: run the query in it, or end it")
+        if self._auto_result is not None:
+            await self._auto_result._buffer()
 
     async def _run(
         self, query: str | Query, values: Mapping[str, Any], fetch_size: int | None
@@ -325,12 +337,7 @@ class AsyncSession(ResultOwner):
         tries = 0
         told: set[TelemetryAPI] = set()
         while True:
-            connection = await self._connect(mode)
-            try:
-                extra = await self._options(connection, mode, metadata, timeout)
-            except BaseException:
-                self._let_go()
-                raise
+            connection, extra = await self._ready(mode, metadata, timeout)
             self._tell_api(connection, TelemetryAPI.AUTO_COMMIT, told)
             job = ResultJob(
                 text, values, extra, fetch_size, None, streams=connection.many_results, on_end=self._job_ended
@@ -460,21 +467,14 @@ class AsyncSession(ResultOwner):
         work: Callable[[Connection, Mapping[str, Any]], Awaitable[Any]],
     ) -> Any:
         """Do *work*, which is one or more auto-commit statements, on a connection."""
-        self._check_open()
-        if self._transaction is not None:
-            raise TransactionError(self._transaction, "a transaction is open: run the query in it, or end it")
-        if self._auto_result is not None:
-            await self._auto_result._buffer()
+        await self._quiet()
         _, timeout, metadata = _parts(query)
         self._busy = True
         try:
-            connection = await self._connect(mode)
+            connection, extra = await self._ready(mode, metadata, timeout)
             try:
-                extra = await self._options(connection, mode, metadata, timeout)
                 return await work(connection, extra)
             except BoltError as error:
-                if isinstance(error, ConfigurationError):
-                    raise
                 raise await connection.failed(error) from error.__cause__
             finally:
                 self._let_go()
@@ -501,11 +501,7 @@ class AsyncSession(ResultOwner):
     async def _run_batches(
         self, query: str | Query, parameters: Mapping[str, Any] | None, fetch_size: int | None
     ) -> AsyncResult:
-        self._check_open()
-        if self._transaction is not None:
-            raise TransactionError(self._transaction, "a transaction is open: run the query in it, or end it")
-        if self._auto_result is not None:
-            await self._auto_result._buffer()
+        await self._quiet()
         return await self._run(
             query, parameters or {}, self._config.fetch_size if fetch_size is None else fetch_size
         )
@@ -611,12 +607,7 @@ class AsyncSession(ResultOwner):
         *,
         pipelined: bool = False,
     ) -> AsyncTransaction | AsyncManagedTransaction:
-        connection = await self._connect(mode)
-        try:
-            extra = await self._options(connection, mode, metadata, timeout)
-        except BaseException:
-            self._let_go()
-            raise
+        connection, extra = await self._ready(mode, metadata, timeout)
         self._tell_api(connection, api, told)
         transaction = self._transaction = kind(self, connection)
         if pipelined:
