@@ -378,6 +378,36 @@ async def test_with_server_side_routing_the_home_database_is_guessed() -> None:
         assert cluster.a.routed == [None, None]
 
 
+@pytest.mark.parametrize(
+    ("version", "database", "call"),
+    [
+        ((3, 0), None, "CALL dbms.cluster.routing.getRoutingTable($context)"),
+        ((4, 0), None, "CALL dbms.routing.getRoutingTable($context)"),
+        ((4, 2), "db", "CALL dbms.routing.getRoutingTable($context, $database)"),
+    ],
+)
+@aiotest
+async def test_old_servers_are_asked_for_tables_by_a_procedure(
+    version: tuple[int, int], database: str | None, call: str
+) -> None:
+    async with cluster_of("a", "b", "c", versions=[version]) as cluster:
+        async with cluster.driver("a", "?policy=eu", database=database) as driver:
+            assert [await read(driver), await write(driver)] == ["b", "c"]
+        assert cluster.a.procedures and set(cluster.a.procedures) == {call}
+        assert set(cluster.a.routed) == {database} and not cluster.a.asked
+        assert all(context["policy"] == "eu" for context in cluster.a.contexts)
+        assert cluster.b.asked[0].db == database
+
+
+@aiotest
+async def test_bolt_3_has_no_databases() -> None:
+    async with cluster_of("a", "b", "c", versions=[(3, 0)]) as cluster:
+        async with cluster.driver("a", database="db") as driver:
+            with pytest.raises(ConfigurationError, match=r"Bolt 3\.0.*'db'"):
+                await read(driver)
+            assert (await settled(driver)).in_use == 0
+
+
 @pytest.mark.parametrize("kind", ["fetch", "execute"])
 @aiotest
 async def test_a_session_keeps_the_home_database_that_an_answer_has_named(kind: str) -> None:

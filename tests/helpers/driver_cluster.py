@@ -29,6 +29,7 @@ class Member:
         routed: how often it was asked for a routing table, by database.
         contexts: the routing contexts that came with that.
         routed_after: the bookmarks that came with that.
+        procedures: the calls by which it was asked for a routing table below Bolt 4.3.
         refusals: what the next statements are refused with.
         no_routes: what routing tables are refused with, None: they are given.
         greeting: what it says of itself at the login.
@@ -42,6 +43,7 @@ class Member:
         self.routed: list[str | None] = []
         self.contexts: list[dict[str, Any]] = []
         self.routed_after: list[frozenset[str]] = []
+        self.procedures: list[str] = []
         self.refusals: deque[asyncbolt.Neo4jError] = deque()
         self.no_routes: Exception | None = None
         self.greeting: dict[str, Any] = {}
@@ -76,6 +78,8 @@ class Member:
 
             async def run(self, statement: str, parameters: dict[str, Any]) -> Any:
                 request = self.request
+                if "getRoutingTable" in statement:
+                    return self.procedure(statement, parameters)
                 member.asked.append(
                     Asked(statement, request.mode, request.db, frozenset(request.bookmarks or ()))
                 )
@@ -85,6 +89,14 @@ class Member:
                 return asyncbolt.Result(
                     ["member"], [(member.name,)] * parameters.get("n", 1), {"db": database}
                 )
+
+            def procedure(self, statement: str, parameters: dict[str, Any]) -> asyncbolt.Result:
+                """ROUTE of old, for Bolt below 4.3."""
+                member.procedures.append(statement)
+                member.routed.append(parameters.get("database"))
+                member.contexts.append(parameters["context"])
+                table = member.cluster.table(parameters.get("database"))
+                return asyncbolt.Result(["ttl", "servers"], [(table["ttl"], table["servers"])])
 
         self.server = await asyncbolt.create_server(Session, port=self.port, **options)
         self.port = self.server.sockets[0].getsockname()[1]
