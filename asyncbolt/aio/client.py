@@ -88,7 +88,8 @@ class BoltClientProtocol(Receiver):
     def _flush(self) -> None:
         """Write what the connection has to send, in one go."""
         connection = self._connection
-        data = b"" if connection is None else connection.data_to_send()
+        assert connection is not None
+        data = connection.data_to_send()
         if data:
             if self._log is not None:
                 self._log.sent()
@@ -138,7 +139,7 @@ class BoltClientProtocol(Receiver):
             owner.events_received(events)
         else:
             self._shake(events)
-        if self._connection is not None and self._connection.closed and self.transport is not None:
+        if self.connection.closed and self.transport is not None:
             self._flush()
             self.transport.close()
 

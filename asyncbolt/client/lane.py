@@ -472,10 +472,13 @@ class Lane:
     @property
     def quiet(self) -> bool:
         """Whether there is nothing to write, and nothing is unanswered or open; a transaction may be."""
+        return not self._flight and self._nothing_due()
+
+    def _nothing_due(self) -> bool:
+        """Return whether nothing waits to be written or to be asked for."""
         lease = self._lease
         return not (
-            self._flight
-            or (self._queue if lease is None else lease.queue or lease.rollback is not None)
+            (self._queue if lease is None else lease.queue or lease.rollback is not None)
             or self._open
             or self._again
             or self._interrupts
@@ -493,28 +496,20 @@ class Lane:
         BEGIN by itself, and one after the other in a transaction, the first of which may stand behind BEGIN.
         """
         lease = self._lease
-        if lease is None:
-            if not (job.lease is None and not job.exclusive) and job.kind != "begin":
+        if lease is not None or job.kind != "begin":
+            if job.lease is not lease or job.exclusive:
                 return False
-        elif job.lease is not lease:
+        if self._flight and not self._only_begins(lease):
             return False
-        if not self.writable or not (self.quiet or self._begins(lease)):
+        if not self.writable or not self._nothing_due():
             return False
         self._write(job)
         return True
 
-    def _begins(self, lease: Lease | None) -> bool:
-        """Return whether nothing but the BEGIN of *lease* is on its way, and nothing else is to be done."""
-        flight = self._flight
-        return (
-            lease is not None
-            and len(flight) == 1
-            and lease.begin in flight
-            and not lease.begin.unwanted
-            and not (lease.queue or lease.rollback is not None)
-            and not (self._open or self._again or self._interrupts or self._reset is not None)
-            and not (self._failure or self._hold or self.closing or self.error is not None)
-        )
+    def _only_begins(self, lease: Lease | None) -> bool:
+        """Return whether the BEGIN of *lease*, which is wanted, is all that is on its way."""
+        begin = None if lease is None else lease.begin
+        return begin is not None and len(self._flight) == 1 and begin in self._flight and not begin.unwanted
 
     @property
     def pending(self) -> int:

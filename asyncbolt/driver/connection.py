@@ -186,16 +186,10 @@ class Connection(Link):
 
         Raises: what the server said, or how the connection was lost, as :meth:`failed` puts it.
         """
-        future: asyncio.Future[Any] = self._loop.create_future()
-        job.waiter = future
         try:
-            self.write(job)
-            return await future
+            return await self.request(job)
         except BoltError as error:
             raise await self.failed(error) from error.__cause__
-        except asyncio.CancelledError:
-            self.give_up(job)
-            raise
 
     async def failed(self, error: BaseException) -> BaseException:
         """Tell the pool of *error*, wait until the connection is clean again, and return what to raise.

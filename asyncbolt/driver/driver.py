@@ -319,8 +319,7 @@ class AsyncDriver:
             session.cancel()
             raise
         finally:
-            if not session._is_free:
-                await session.close()
+            await session.close()
 
     def pages(
         self,

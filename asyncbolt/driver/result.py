@@ -433,10 +433,7 @@ class AsyncResult:
             self._records = _NO_RECORDS
         job.greedy = job.ahead = True
         while True:
-            if job.done and job.pieces:
-                piece: list[Row] | None = job.take()  # the usual case of _piece(), quicker
-            else:
-                piece = await self._piece()
+            piece = await self._piece()
             if piece is None:
                 return rows
             if rows:
@@ -611,9 +608,7 @@ class AsyncResult:
     async def to_eager_result(self) -> EagerResult:
         """Return everything at once: records, summary and keys."""
         records = make_records(self._keys, await self._rows())
-        # Everything is answered: there is nothing that consume() would wait for.
-        self._consumed = True
-        return EagerResult(records, self._obtain_summary(), list(self._keys))
+        return EagerResult(records, await self.consume(), list(self._keys))
 
     async def to_df(self, expand: bool = False, parse_dates: bool = False) -> pandas.DataFrame:
         """Return the records that are left as a pandas DataFrame. Needs pandas.

@@ -139,11 +139,6 @@ class AsyncSession(ResultOwner):
             result._cancel(asyncio.CancelledError())
         self._let_go()
 
-    @property
-    def _is_free(self) -> bool:
-        """Whether it holds nothing: it need not be closed."""
-        return self._connection is None and self._transaction is None and self._latest is None
-
     def closed(self) -> bool:
         """Whether it is closed."""
         return self._is_closed

@@ -278,10 +278,7 @@ class _Transaction(ResultOwner):
         connection = self._connection
         try:
             for result in self._results:
-                if result._ended:
-                    result._out_of_scope = True
-                else:
-                    await result._leave_scope()
+                await result._leave_scope()
             # They hold the transaction too.
             self._results.clear()
             self._closed_flag = True

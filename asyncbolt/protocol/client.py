@@ -806,8 +806,7 @@ class ClientConnection:
         if more and message is _PULL and request._n == _ALL:
             self._sin("the server sent SUCCESS with has_more although every record was asked for", events)
             return
-        self.outstanding.popleft()
-        request.answered = True
+        self._answered()
         stream = request._stream
         if stream is None:
             if message in CLEARING:

@@ -105,15 +105,18 @@ def _came_and_went(message: int, name: str) -> str:
     return f"Bolt {version_text(first)} to {version_text(last)} have it"
 
 
+def _holds_items(value: object) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+
+
 def _fit(
     facts: Facts, message: Message, name: str, kind: str, value: Any, values: frozenset[object] | None
 ) -> Any:
     """Return *value* in the exact type of *kind*; the caller's containers may be of any fitting class."""
-    if type(value) is list and kind == STRINGS and _STR.issuperset(map(type, value)):
-        fits = True
-    elif kind == STRINGS and isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)):
-        value = list(value)
-        fits = all(isinstance(item, str) for item in value)
+    if kind == STRINGS:
+        if type(value) is not list and _holds_items(value):
+            value = list(value)
+        fits = type(value) is list and all(isinstance(item, str) for item in value)
     elif kind in (MAP, STRING_MAP):
         fits = isinstance(value, Mapping)
     elif kind == STRING:
