@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-__all__ = ["Deadline", "TimeoutExpired", "bounded"]
+__all__ = ["CLOSE_TIMEOUT", "CONNECT_TIMEOUT", "Deadline", "TimeoutExpired", "bounded", "seen", "time_limit"]
+
+CONNECT_TIMEOUT: Final = 30.0
+"""Seconds that connecting may take where nobody said otherwise: resolving, TCP, TLS, handshake, login."""
+
+CLOSE_TIMEOUT: Final = 5.0
+"""Seconds that closing may take where nobody said otherwise."""
+
+# A step that is cancelled has so many seconds to end; one that will not is left to itself.
+_GRACE: Final = 0.2
 
 _T = TypeVar("_T")
 
@@ -26,12 +36,58 @@ class Deadline:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timeout: float | None) -> None:
         self._loop = loop
-        self.timeout = timeout
-        self._end = None if timeout is None else loop.time() + timeout
+        self.timeout = None if timeout == math.inf else timeout
+        self._end = None if self.timeout is None else loop.time() + self.timeout
 
     def remaining(self) -> float | None:
         """Return the seconds that are left (0 at least), or None when there is no limit."""
         return None if self._end is None else max(0.0, self._end - self._loop.time())
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is over."""
+        return self._end is not None and self._loop.time() >= self._end
+
+    def within(self, seconds: float | None) -> Deadline:
+        """Return a deadline *seconds* from now, or this one when it is sooner."""
+        if seconds is None or seconds == math.inf:
+            return self
+        remaining = self.remaining()
+        return self if remaining is not None and remaining <= seconds else Deadline(self._loop, seconds)
+
+    def part(self, parts: int) -> Deadline:
+        """Return the deadline of the first of so many *parts*, which share the time that is left."""
+        remaining = self.remaining()
+        return self if remaining is None or parts <= 1 else Deadline(self._loop, remaining / parts)
+
+    def put_off(self, seconds: float) -> None:
+        """Give *seconds* more: what took them does not count."""
+        if self._end is not None:
+            self._end += seconds
+
+    def __str__(self) -> str:
+        return "no limit" if self.timeout is None else f"{self.timeout:.4g} s"
+
+
+def time_limit(name: str, seconds: Any, *, zero: bool = False) -> float | None:
+    """Return *seconds*, the argument *name*, when it is a time limit.
+
+    Args:
+        name: how the caller knows it, for the error.
+        seconds: a number above 0, or None.
+        zero: 0 makes sense too.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is below 0, or not a number at all.
+    """
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"{name} is a number of seconds or None, not {type(seconds).__name__}")
+    if not (seconds >= 0 if zero else seconds > 0):
+        raise ValueError(f"{name} is {'0 or more' if zero else 'above 0'} seconds, not {seconds!r}")
+    return seconds
 
 
 async def bounded(
@@ -43,6 +99,7 @@ async def bounded(
     """Await *step* until the *deadline*, then cancel it and raise a TimeoutError with *message*.
 
     When the step finishes although it was cancelled, *undo* gets its result, so that nothing is left behind.
+    One that does not let itself be cancelled is not waited for.
     """
     remaining = deadline.remaining()
     if remaining is None and undo is None:
@@ -57,16 +114,23 @@ async def bounded(
         if not task.done():
             task.cancel()
             try:
-                await asyncio.wait((task,))
-            except asyncio.CancelledError:
-                # Cancelled once more while the step is being undone: its end is seen to without us.
-                task.add_done_callback(lambda task: _retrieve(task, undo))
-                raise
-        # Also when it was done already in the moment in which this was cancelled.
-        _retrieve(task, undo)
+                await asyncio.wait((task,), timeout=_GRACE)
+            finally:
+                # Its end is seen to without us: cancelled once more, or it takes its time.
+                if not task.done():
+                    task.add_done_callback(lambda task: _retrieve(task, undo))
+        if task.done():
+            # Also when it was done already in the moment in which this was cancelled.
+            _retrieve(task, undo)
         raise
 
 
 def _retrieve(task: asyncio.Future[Any], undo: Callable[[Any], Any] | None) -> None:
     if not task.cancelled() and task.exception() is None and undo is not None:
         undo(task.result())
+
+
+def seen(future: asyncio.Future[Any]) -> None:
+    """Look at the end of *future*, so that asyncio does not report what nobody waits for any longer."""
+    if not future.cancelled():
+        future.exception()

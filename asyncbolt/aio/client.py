@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
@@ -40,7 +41,7 @@ class BoltClientProtocol(Receiver):
         self.loop = loop
         self.transport: asyncio.Transport | None = None
         self._connection: ClientConnection | None = None
-        self._owner: Owner | None = None
+        self._owner: weakref.ref[Owner] | None = None
         self._handshake: asyncio.Future[None] | None = None
         self._closed: asyncio.Future[None] | None = None
         self._log: WireLog | None = None
@@ -69,8 +70,8 @@ class BoltClientProtocol(Receiver):
         self._connection = connection
 
     def _own(self, owner: Owner) -> None:
-        """From now on events go to *owner*."""
-        self._owner = owner
+        """From now on events go to *owner*, which it does not keep: who drops a session is told so."""
+        self._owner = weakref.ref(owner)
 
     async def _wait_handshake(self) -> None:
         """Wait until the version is agreed on. Raises the connection's error."""
@@ -134,11 +135,12 @@ class BoltClientProtocol(Receiver):
             self._dispatch(events)
 
     def _dispatch(self, events: list[ClientEvent]) -> None:
-        owner = self._owner
-        if owner is not None:
-            owner.events_received(events)
-        else:
+        if self._owner is None:
             self._shake(events)
+        else:
+            owner = self._owner()
+            if owner is not None:
+                owner.events_received(events)
         if self.connection.closed and self.transport is not None:
             self._flush()
             self.transport.close()
@@ -170,8 +172,9 @@ class BoltClientProtocol(Receiver):
         self.transport = None
         if self._closed is not None and not self._closed.done():
             self._closed.set_result(None)
-        if self._owner is not None:
-            self._owner.connection_closed()
+        owner = None if self._owner is None else self._owner()
+        if owner is not None:
+            owner.connection_closed()
 
     def _ended(self, exc: Exception | None) -> None:
         connection = self.connection
@@ -188,10 +191,13 @@ class BoltClientProtocol(Receiver):
 
     def pause_writing(self) -> None:
         """Called by asyncio: enough is waiting to be written."""
-        if self._owner is not None:
-            self._owner.writing_paused(True)
+        self._tell_writing(True)
 
     def resume_writing(self) -> None:
         """Called by asyncio: more may be written."""
-        if self._owner is not None:
-            self._owner.writing_paused(False)
+        self._tell_writing(False)
+
+    def _tell_writing(self, paused: bool) -> None:
+        owner = None if self._owner is None else self._owner()
+        if owner is not None:
+            owner.writing_paused(paused)

@@ -11,15 +11,15 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from .._constants import Message, Version
-from ..aio._clock import Deadline, TimeoutExpired, bounded
+from ..aio._clock import CONNECT_TIMEOUT, Deadline, TimeoutExpired, bounded, time_limit
 from ..aio.client import BoltClientProtocol
+from ..aio.dial import Place, Unreached, connect_socket, keep_alive, places
 from ..aio.tls import client_context
 from ..exceptions import (
     AuthConfigurationError,
     BoltError,
     ConfigurationError,
     HandshakeError,
-    Neo4jError,
     ServiceUnavailable,
     UntrustedCertificate,
 )
@@ -64,6 +64,9 @@ class VersionMemory:
 
 
 _remembered: Final = VersionMemory()
+
+# The oldest servers raise at what they do not know, and say nothing: seconds until the next offer is made.
+_SILENT_HANDSHAKE: Final = 5.0
 
 _RETRIED: Final = (HandshakeReason.NO_COMMON_VERSION, HandshakeReason.CLOSED_BEFORE_REPLY)
 
@@ -111,7 +114,7 @@ class Opener:
         unix: str | None = None,
         connect_timeout: float | None = None,
         write_timeout: float | None = None,
-        keep_alive: bool = False,
+        keep_alive: bool = True,
         oldest: bool = True,
         memory: VersionMemory | None = None,
     ) -> None:
@@ -140,7 +143,7 @@ class Opener:
         self.auth = auth
         self.database = database
         self.user_agent = user_agent
-        self.timeout = timeout
+        self.timeout = CONNECT_TIMEOUT if timeout is None else time_limit("timeout", timeout)
         self.fetch_size = fetch_size if fetch_size != -1 else 1000
         self.versions = None if versions is None else tuple(versions)
         self.protocol_class = BoltClientProtocol if protocol_class is None else protocol_class
@@ -178,74 +181,209 @@ class Opener:
         return session
 
     async def connect(self, link: Link, timeout: float | None = None) -> None:
-        """Connect and log in; *link* gets the new connection."""
+        """Connect and log in; *link* gets the new connection.
+
+        Each address of a name is tried until one takes the login, and has its share of the time.
+
+        Args:
+            link: what asks.
+            timeout: seconds for all of it; None: as the opener says, infinity: no limit.
+        """
         loop = link.loop
         deadline = Deadline(loop, self.timeout if timeout is None else timeout)
-        if self.versions is not None:
-            known = self.versions[0] if len(self.versions) == 1 else None
-            if known is not None and _answers_unasked(known):
-                await self._try(link, deadline, version=known)
-            else:
-                await self._try(link, deadline, versions=self.versions)
-            return
-        known = self.memory.get(self._key)
-        if known is not None and (_answers_unasked(known) or known in _FALLBACK_VERSIONS):
-            guess: dict[str, Any] = {"version": known} if _answers_unasked(known) else {"versions": (known,)}
+        left = await self._places(loop, deadline)
+        failures: list[tuple[Place | None, BoltError | TimeoutError]] = []
+        while left:
+            place, socket = await self._reach(loop, left, deadline, failures)
+            if place is None and socket is None and self.address.path is None:
+                break
             try:
-                await self._try(link, deadline, **guess)
+                await self._negotiate(link, _Sockets(self, place, socket), deadline.part(len(left) + 1))
                 return
-            except (HandshakeError, ServiceUnavailable):
-                # Not taken any more, perhaps: ask.
-                self.memory.forget(self._key)
-        try:
-            await self._try(link, deadline)
-        except HandshakeError as error:
-            if not self.oldest or getattr(error, "reason", None) not in _RETRIED:
-                raise
-            # Four slots are not enough for the oldest versions.
-            try:
-                await self._try(link, deadline, offers=FALLBACK_OFFERS)
-            except (HandshakeError, ServiceUnavailable):
-                raise error from None
+            except (HandshakeError, ServiceUnavailable, TimeoutExpired) as error:
+                failures.append((place, error))
+            if deadline.over:
+                break
+        raise _most_telling(failures)
 
-    async def _try(self, link: Link, deadline: Deadline, **offered: Any) -> None:
-        """Make one connection; *offered* as :class:`ClientConnection` takes it."""
+    async def answers(self, timeout: float) -> bool:
+        """Return whether a server answers the handshake of a new connection within *timeout* seconds."""
+        loop = asyncio.get_running_loop()
+        deadline = Deadline(loop, timeout)
+        try:
+            left = await self._places(loop, deadline)
+            place, socket = await self._reach(loop, left, deadline, [])
+            if socket is None and self.address.path is None:
+                return False
+            sockets = _Sockets(self, place, socket)
+            try:
+                await _drop(await self._greet(loop, sockets, deadline))
+            finally:
+                sockets.close()
+        except (HandshakeError, ServiceUnavailable, TimeoutExpired):
+            return False
+        return True
+
+    async def _places(self, loop: asyncio.AbstractEventLoop, deadline: Deadline) -> list[Place | None]:
+        """Return the addresses to try, best first; None stands for the path of a Unix socket."""
+        address = self.address
+        if address.path is not None:
+            return [None]
+        try:
+            return list(await places(loop, address.host, address.port, deadline))
+        except TimeoutExpired:
+            raise
+        except OSError as error:
+            raise ServiceUnavailable(f"cannot connect to {address}: {_said(error)}") from error
+
+    async def _reach(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        left: list[Place | None],
+        deadline: Deadline,
+        failures: list[tuple[Place | None, BoltError | TimeoutError]],
+    ) -> tuple[Place | None, socket.socket | None]:
+        """Take the first address that answers out of *left*, and those that fail; None: there is none."""
+        if self.address.path is not None:
+            left.clear()
+            return None, None
+        found = [place for place in left if place is not None]
+        try:
+            reached = await connect_socket(loop, found, deadline, self.connect_timeout)
+        except Unreached as error:
+            left.clear()
+            for place, reason in error.errors.items():
+                failures.append((place, self._not_connected(reason)))
+            return None, None
+        for place, reason in reached.errors.items():
+            failures.append((place, self._not_connected(reason)))
+            left.remove(place)
+        left.remove(reached.place)
+        return reached.place, reached.socket
+
+    def _not_connected(self, error: BaseException) -> BoltError | TimeoutError:
+        """Return what is raised when an address could not be reached because of *error*."""
+        if isinstance(error, TimeoutExpired) and error.errno is None:
+            return error  # ours; the system's has a number
+        failure = ServiceUnavailable(f"cannot connect to {self.address}: {_said(error)}")
+        failure.__cause__ = error
+        return failure
+
+    async def _negotiate(self, link: Link, sockets: _Sockets, deadline: Deadline) -> None:
+        """Agree on a version with the server at one address, and log in."""
         loop = link.loop
-        where = str(self.address)
+        try:
+            if self.versions is not None:
+                known = self.versions[0] if len(self.versions) == 1 else None
+                if known is not None and _answers_unasked(known):
+                    protocol = await self._greet(loop, sockets, deadline, version=known)
+                else:
+                    protocol = await self._greet(loop, sockets, deadline, versions=self.versions)
+                await self._log_in(link, protocol, deadline)
+                return
+            known = self.memory.get(self._key)
+            if known is not None and (_answers_unasked(known) or known in _FALLBACK_VERSIONS):
+                guess: dict[str, Any] = (
+                    {"version": known} if _answers_unasked(known) else {"versions": (known,)}
+                )
+                try:
+                    # What is silent may be silent because of the guess.
+                    part = deadline.part(2)
+                    await self._log_in(link, await self._greet(loop, sockets, part, **guess), part)
+                    return
+                except (HandshakeError, ServiceUnavailable, TimeoutExpired):
+                    # Not taken any more, perhaps: ask.
+                    self.memory.forget(self._key)
+            protocol = await self._greet_somehow(loop, sockets, deadline)
+            await self._log_in(link, protocol, deadline)
+            version = protocol.connection.version
+            if version is not None:
+                self.memory.learn(self._key, version)
+        finally:
+            sockets.close()
+
+    async def _greet_somehow(
+        self, loop: asyncio.AbstractEventLoop, sockets: _Sockets, deadline: Deadline
+    ) -> BoltClientProtocol:
+        """Offer every version: first the newer ones, then, where these come to nothing, the oldest.
+
+        Servers that know the oldest only close at what they do not know, or raise and say nothing more. So
+        after some seconds of silence both offers are open, and the first that is answered counts.
+        """
+        if not self.oldest:
+            return await self._greet(loop, sockets, deadline)
+        first = loop.create_task(self._greet(loop, sockets, deadline))
+        tasks = [first]
+        taken: asyncio.Task[BoltClientProtocol] | None = None
+        try:
+            await asyncio.wait(tasks, timeout=deadline.within(_SILENT_HANDSHAKE).remaining())
+            if first.done():
+                error = first.exception()
+                if error is None:
+                    taken = first
+                    return first.result()
+                if getattr(error, "reason", None) not in _RETRIED:
+                    raise error
+            # Four slots are not enough for the oldest versions.
+            tasks.append(loop.create_task(self._greet(loop, sockets, deadline, offers=FALLBACK_OFFERS)))
+            while running := [task for task in tasks if not task.done()]:
+                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in tasks:
+                    if task.done() and task.exception() is None:
+                        taken = task
+                        return task.result()
+            return first.result()  # raises the first error
+        finally:
+            left = [task for task in tasks if task is not taken]
+            for task in left:
+                task.cancel()
+                task.add_done_callback(_cut)
+            if running := [task for task in left if not task.done()]:
+                await asyncio.wait(running, timeout=1.0)
+
+    async def _greet(
+        self, loop: asyncio.AbstractEventLoop, sockets: _Sockets, deadline: Deadline, **offered: Any
+    ) -> BoltClientProtocol:
+        """Make one connection, and agree on a version unless it is known.
+
+        *offered* as :class:`ClientConnection` takes it.
+        """
         connection = ClientConnection(**offered, **self._connection_options)
         protocol = self._make_protocol(loop, connection)
-        await self._connect_transport(loop, protocol, deadline)
+        await self._connect_transport(loop, protocol, sockets, deadline)
         try:
-            try:
-                user_agent, token = await self._credentials(protocol, deadline)
-                if connection.version is None:
-                    await bounded(
-                        protocol._wait_handshake(),
-                        deadline,
-                        f"{where} is connected, but did not answer the handshake within {deadline.timeout} s",
-                    )
-                if connection.error is not None:
-                    raise connection.error
-                link._attach(protocol)
-                login = link._login(user_agent, token, self._login_options)
-                waiter: asyncio.Future[Any] = login.waiter  # type: ignore[assignment]
+            if connection.version is None:
                 await bounded(
-                    waiter, deadline, f"{where} did not answer the login within {deadline.timeout} s"
+                    protocol._wait_handshake(),
+                    deadline,
+                    f"{self.address} is connected, but did not answer the handshake within {deadline}",
                 )
-                link._hear_hints(connection.hints)
-            except Neo4jError:
-                raise
-            except (HandshakeError, ServiceUnavailable) as error:
+            if connection.error is not None:
+                raise connection.error
+        except BaseException as error:
+            await _drop(protocol)
+            if isinstance(error, (HandshakeError, ServiceUnavailable)):
                 raise self._explained(error) from error.__cause__
-        except BaseException:
-            if protocol.transport is not None:
-                protocol.transport.abort()
-                await _quietly(protocol._wait_closed())
             raise
-        version = connection.version
-        if version is None or self.versions is not None:
-            return  # what was asked for is not what others would get
-        self.memory.learn(self._key, version)
+        return protocol
+
+    async def _log_in(self, link: Link, protocol: BoltClientProtocol, deadline: Deadline) -> None:
+        """Log in on a connection whose version is known, and make it the one of *link*."""
+        connection = protocol.connection
+        try:
+            user_agent, token = await self._credentials(protocol, deadline)
+            if connection.error is not None:
+                raise connection.error
+            link._attach(protocol)
+            login = link._login(user_agent, token, self._login_options)
+            waiter: asyncio.Future[Any] = login.waiter  # type: ignore[assignment]
+            await bounded(waiter, deadline, f"{self.address} did not answer the login within {deadline}")
+            link._hear_hints(connection.hints)
+        except BaseException as error:
+            await _drop(protocol)
+            if isinstance(error, (HandshakeError, ServiceUnavailable)):
+                raise self._explained(error) from error.__cause__
+            raise
 
     def _make_protocol(
         self, loop: asyncio.AbstractEventLoop, connection: ClientConnection
@@ -257,53 +395,77 @@ class Opener:
         return protocol
 
     async def _connect_transport(
-        self, loop: asyncio.AbstractEventLoop, protocol: BoltClientProtocol, deadline: Deadline
+        self,
+        loop: asyncio.AbstractEventLoop,
+        protocol: BoltClientProtocol,
+        sockets: _Sockets,
+        deadline: Deadline,
     ) -> None:
         address = self.address
-        limit = deadline
-        if self.connect_timeout is not None:
-            remaining = deadline.remaining()
-            if remaining is None or self.connect_timeout < remaining:
-                limit = Deadline(loop, self.connect_timeout)
-        connecting: Any
-        if address.path is not None:
-            if not hasattr(socket, "AF_UNIX"):
-                raise ConfigurationError("this platform has no Unix sockets")
-            connecting = loop.create_unix_connection(
-                lambda: protocol,
-                address.path,
-                ssl=self.ssl,
-                # A path is no name that a certificate could be made for.
-                server_hostname=None if self.ssl is None else "localhost",
-            )
-        else:
-            connecting = loop.create_connection(lambda: protocol, address.host, address.port, ssl=self.ssl)
+        limit = deadline.within(self.connect_timeout)
         try:
-            transport, _ = await bounded(
-                connecting,
-                limit,
-                f"no connection to {address} within {limit.timeout} s",
-                undo=lambda pair: pair[0].abort(),
-            )
-            if self.keep_alive and address.path is None:
-                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        except TimeoutExpired:
-            raise
+            if address.path is not None:
+                await self._connect_path(loop, protocol, address.path, limit)
+                return
+            sock = await sockets.take(loop, deadline)
+            taken = False
+
+            async def attach() -> tuple[Any, Any]:
+                nonlocal taken
+                taken = True
+                remaining = limit.remaining()
+                tls: dict[str, Any] = {}
+                if self.ssl is not None:
+                    tls = {"ssl": self.ssl, "server_hostname": address.host}
+                    if remaining is not None:
+                        tls["ssl_handshake_timeout"] = remaining + 1.0
+                return await loop.create_connection(lambda: protocol, sock=sock, **tls)
+
+            try:
+                await bounded(
+                    attach(),
+                    limit,
+                    f"{address} is connected, but TLS did not begin within {limit}",
+                    undo=lambda pair: pair[0].abort(),
+                )
+            finally:
+                if not taken:
+                    sock.close()
+        except Unreached as unreached:
+            (reason,) = unreached.errors.values()
+            raise self._not_connected(reason) from reason
         except _ssl.SSLCertVerificationError as error:
             raise UntrustedCertificate(
                 f"the certificate of {address} is not trusted: {error.verify_message}"
             ) from error
         except _ssl.SSLError as error:
             raise ServiceUnavailable(
-                f"no TLS with {address}, which may be a server without it: {error.reason or error}"
+                f"no TLS with {address}, which may be a server without it: {error.reason or _said(error)}"
             ) from error
         except OSError as error:
-            reached = isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError)
-            if self.ssl is not None and reached and protocol.transport is None:
-                hint = " (or it does not speak TLS)"
-            else:
-                hint = ""
-            raise ServiceUnavailable(f"cannot connect to {address}{hint}: {error}") from error
+            if isinstance(error, TimeoutExpired) and error.errno is None:
+                raise
+            no_tls = self.ssl is not None and protocol.transport is None
+            hint = " (or it does not speak TLS)" if no_tls else ""
+            raise ServiceUnavailable(f"cannot connect to {address}{hint}: {_said(error)}") from error
+
+    async def _connect_path(
+        self, loop: asyncio.AbstractEventLoop, protocol: BoltClientProtocol, path: str, limit: Deadline
+    ) -> None:
+        if not hasattr(socket, "AF_UNIX"):
+            raise ConfigurationError("this platform has no Unix sockets")
+        await bounded(
+            loop.create_unix_connection(
+                lambda: protocol,
+                path,
+                ssl=self.ssl,
+                # A path is no name that a certificate could be made for.
+                server_hostname=None if self.ssl is None else "localhost",
+            ),
+            limit,
+            f"no connection to {self.address} within {limit}",
+            undo=lambda pair: pair[0].abort(),
+        )
 
     def _explained(self, error: BoltError) -> BoltError:
         """Name the server in an error that does not."""
@@ -355,11 +517,81 @@ async def auth_token(auth: Any, deadline: Deadline) -> Mapping[str, Any]:
     )
 
 
-async def _quietly(step: Any) -> None:
-    try:
-        await asyncio.wait_for(step, 1.0)
-    except (Exception, asyncio.CancelledError):
-        pass
+class _Sockets:
+    """Sockets to one address of the server: the one with which it was found, then new ones."""
+
+    __slots__ = ("_first", "_opener", "_place")
+
+    def __init__(self, opener: Opener, place: Place | None, first: socket.socket | None) -> None:
+        self._opener = opener
+        self._place = place
+        self._first = first
+
+    async def take(self, loop: asyncio.AbstractEventLoop, deadline: Deadline) -> socket.socket:
+        """Return a connected socket, which the caller owns from now on.
+
+        Raises:
+            Unreached: there is none.
+        """
+        assert self._place is not None
+        opener = self._opener
+        sock, self._first = self._first, None
+        if sock is None:
+            sock = (await connect_socket(loop, [self._place], deadline, opener.connect_timeout)).socket
+        if opener.keep_alive:
+            keep_alive(sock)
+        return sock
+
+    def close(self) -> None:
+        """Close what was not taken."""
+        if self._first is not None:
+            self._first.close()
+            self._first = None
+
+
+async def _drop(protocol: BoltClientProtocol) -> None:
+    """Cut a connection, and wait until it is gone, which is at once."""
+    transport = protocol.transport
+    if transport is not None:
+        transport.abort()
+        try:
+            await asyncio.wait_for(protocol._wait_closed(), 1.0)
+        except asyncio.TimeoutError:
+            pass
+
+
+def _cut(task: asyncio.Task[BoltClientProtocol]) -> None:
+    """Cut the connection that a *task* has made and nobody uses."""
+    if not task.cancelled() and task.exception() is None:
+        transport = task.result().transport
+        if transport is not None:
+            transport.abort()
+
+
+def _said(error: BaseException) -> str:
+    """Return what *error* says, or what it is where it says nothing."""
+    return str(error) or type(error).__name__
+
+
+def _most_telling(
+    failures: list[tuple[Place | None, BoltError | TimeoutError]],
+) -> BoltError | TimeoutError:
+    """Return the failure that came furthest, with what the other addresses of the name said."""
+    # An answer says more than silence, and silence behind an open door more than a closed one.
+    ranks = (HandshakeError, UntrustedCertificate, TimeoutExpired)
+    place, best = min(
+        failures,
+        key=lambda failure: next(
+            (rank for rank, kind in enumerate(ranks) if isinstance(failure[1], kind)), len(ranks)
+        ),
+    )
+    others = [f"{where}: {error}" for where, error in failures if error is not best]
+    if others:
+        text = f"{best} (at {place}; other addresses: {'; '.join(others)})"
+        best.args = (text, *best.args[1:])
+        if hasattr(best, "_message"):
+            best._message = text
+    return best
 
 
 class Connecting:
@@ -384,7 +616,7 @@ class Connecting:
         session = self._session
         if session is not None:
             self._session = None
-            await session.__aexit__(kind, error, traceback)
+            await session._leave_block(kind)
 
 
 def connect(
@@ -429,7 +661,8 @@ def connect(
             ``get_init_params`` of the *protocol_class* is asked.
         database: the database of every statement that names none (Bolt 4.0+).
         user_agent: the application, as "Name/Version".
-        timeout: seconds for connecting, the handshake and the login together.
+        timeout: seconds for finding the address, connecting, the handshake and the login together; and for
+            closing at the end of ``async with``, where 5 is the most. None: 30.
         fetch_size: rows of the first PULL of :meth:`ClientSession.batches`, and half of how many may wait for
             a slow reader.
         versions: the versions to offer, in order of preference, in place of all. With one only, 5.1 or newer,

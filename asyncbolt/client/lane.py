@@ -139,6 +139,7 @@ class Job:
     """What somebody asked for. Subclasses say what is sent (:meth:`send`) and what becomes of the answer."""
 
     __slots__ = (
+        "awaited",
         "failed",
         "group",
         "interrupted",
@@ -163,6 +164,7 @@ class Job:
     def __init__(self, *, lease: Lease | None = None, waiter: Waiter | None = None) -> None:
         self.lease = lease
         self.waiter = waiter
+        self.awaited = False  # it is on the wire, and somebody waits for the answer
         self.group: Group | None = None
         self.stage = QUEUED
         self.unwanted = WANTED
@@ -174,6 +176,10 @@ class Job:
     def send(self, connection: ClientConnection) -> Sequence[Request]:
         """Give the connection what this job is on the wire, and return the requests."""
         raise NotImplementedError
+
+    def has_reader(self) -> bool:
+        """Return whether somebody waits for the answer, as long as it is wanted."""
+        return self.waiter is not None
 
     def full(self) -> bool:
         """Return whether so many rows wait for their reader that more should not come yet.
@@ -229,6 +235,7 @@ class Statement(Job):
         # Written out, since it runs for each statement.
         self.lease = lease
         self.waiter = waiter
+        self.awaited = False
         self.group = None
         self.stage = QUEUED
         self.unwanted = WANTED
@@ -265,6 +272,9 @@ class Statement(Job):
         self.wire = run
         self.pull = pull
         return (run, pull)
+
+    def has_reader(self) -> bool:
+        return True
 
     def on_more(self) -> None:
         """What was asked for has come, and there is more: *fetch_size* may be set for the next PULL."""
@@ -366,6 +376,10 @@ class Rollback(Job):
 
     kind = "rollback"
 
+    def has_reader(self) -> bool:
+        # Who waits for it waits for an end, not for an answer: a server that gives none is given up.
+        return False
+
     def send(self, connection: ClientConnection) -> Sequence[Request]:
         return (connection.send_rollback(),)
 
@@ -396,11 +410,13 @@ class Lane:
         "_acknowledge",
         "_again",
         "_asking",
+        "_awaited",
         "_bytes",
         "_failure",
         "_flight",
         "_guards",
         "_hold",
+        "_impatient",
         "_interrupts",
         "_lease",
         "_open",
@@ -440,6 +456,8 @@ class Lane:
         self._again: list[Job] = []  # ignored, waiting for the RESET behind which they are sent again
         self._flight: dict[Job, None] = {}  # jobs with unanswered requests, oldest first
         self._wanted = 0  # of those, the ones that were not cancelled
+        self._awaited = 0  # ... and the ones whose answers somebody waits for
+        self._impatient = False  # somebody has given up while they were unanswered
         self._bytes = 0  # of the requests in flight
         self._open: dict[Statement, None] = {}  # streams that have more, with no PULL outstanding
         self._asking: dict[Statement, None] = {}  # those of them whose reader is not known to be slow
@@ -518,9 +536,10 @@ class Lane:
         return count + (len(self._lease.queue) if self._lease is not None else 0)
 
     @property
-    def leased(self) -> bool:
-        """Whether a transaction is open."""
-        return self._lease is not None
+    def statements_left(self) -> bool:
+        """Whether statements are unanswered that are to run to their end, whose rows nobody reads."""
+        jobs = (*self._flight, *self._open)
+        return any(job.unwanted == LEFT and isinstance(job, Statement) for job in jobs)
 
     @property
     def stream_waits(self) -> bool:
@@ -528,9 +547,27 @@ class Lane:
         return bool(self._open)
 
     @property
-    def reset_outstanding(self) -> Request | None:
-        """The RESET that is unanswered, for the owner's clock."""
-        return self._reset
+    def overdue(self) -> Request | None:
+        """The request whose answer must come soon, for the owner's clock; None: all may take their time.
+
+        It is the RESET that is unanswered; or the oldest request where nobody waits for any answer, and no
+        RESET may bring it about: behind BEGIN, ROLLBACK and LOGON, and behind a statement that is to run to
+        its end although its rows are not wanted, when others who waited behind it have given up.
+        """
+        if self._reset is not None:
+            return self._reset
+        if not self._flight or self._awaited:
+            return None
+        lease = self._lease
+        if self._impatient or self._guards or (lease is not None and lease.rollback is not None):
+            return self.connection.outstanding[0]
+        return None
+
+    @staticmethod
+    def may_take_long(request: Request) -> bool:
+        """Whether *request*, which is overdue, may take its time as long as the server says something."""
+        job = request.context
+        return isinstance(job, Statement) and job.unwanted == LEFT
 
     @property
     def pause_wanted(self) -> bool:
@@ -603,11 +640,16 @@ class Lane:
         if job.stage == DONE or job.unwanted:
             return
         job.unwanted = LEFT if leave else CANCELLED
+        if not leave and self._flight:
+            self._impatient = True
         if job.stage == QUEUED:
             return
         if job.unanswered:
             if not leave:
                 self._wanted -= 1
+            if job.awaited:
+                job.awaited = False
+                self._awaited -= 1
             if isinstance(job, Statement) and job.pull is not None:
                 self.connection.abandon(job.pull)
         self.drained(job)
@@ -656,7 +698,8 @@ class Lane:
         self._stream = None
         self._reset = None
         self._hold = self._failure = False
-        self._wanted = self._bytes = self._guards = 0
+        self._wanted = self._awaited = self._bytes = self._guards = 0
+        self._impatient = False
         for container in (
             self._flight,
             self._open,
@@ -811,6 +854,9 @@ class Lane:
             self._bytes += len(request.data)
         self._flight[job] = None
         self._wanted += 1
+        if not job.unwanted and job.has_reader():
+            job.awaited = True
+            self._awaited += 1
         if job.guarded:
             self._guards += 1
         if job.kind == "begin":
@@ -863,6 +909,9 @@ class Lane:
             self._flight[job] = None
             if job.unwanted != CANCELLED:
                 self._wanted += 1
+                if not job.unwanted:
+                    job.awaited = True
+                    self._awaited += 1
 
     # ---------------------------------------------------------------- RESET
 
@@ -940,8 +989,13 @@ class Lane:
         job.unanswered -= 1
         if not job.unanswered:
             del self._flight[job]
+            if not self._flight:
+                self._impatient = False
             if job.unwanted != CANCELLED:
                 self._wanted -= 1
+            if job.awaited:
+                job.awaited = False
+                self._awaited -= 1
             if job.guarded:
                 self._guards -= 1
 

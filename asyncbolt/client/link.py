@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from .._constants import Message
-from ..aio._clock import Deadline, TimeoutExpired
-from ..exceptions import ServiceUnavailable
+from ..aio._clock import CLOSE_TIMEOUT, Deadline, TimeoutExpired
+from ..aio.orphans import close_orphan
+from ..exceptions import LocalProtocolError, ServiceUnavailable
 from ..protocol.events import ClientEvent
 from .lane import Job, Lane, Login, Reset
 
@@ -19,20 +20,19 @@ if TYPE_CHECKING:
     from ..protocol.client import ClientConnection, Request
     from .connect import Opener
 
-__all__ = ["CLOSE_TIMEOUT", "RESET_TIMEOUT", "Link"]
+__all__ = ["RESET_TIMEOUT", "Link"]
 
 logger = logging.getLogger("asyncbolt.client")
 
 _T = TypeVar("_T")
 
 RESET_TIMEOUT: Final = 5.0
-CLOSE_TIMEOUT: Final = 30.0
 
 # A silence is measured to this part of its limit.
 _SILENCE_PARTS: Final = 4
 
-# So many times the reset timeout may pass while the server still sends rows.
-_RESET_PATIENCE: Final = 12
+# So many times the reset timeout may pass while the server still sends something.
+_PATIENCE: Final = 12
 
 
 class Link:
@@ -64,8 +64,8 @@ class Link:
         self._streams = self._connection.has("streams")
         self._flush_due = False
         self._paused = False
-        self._timed_reset: Request | None = None
-        self._reset_timer: asyncio.TimerHandle | None = None
+        self._overdue: Request | None = None
+        self._overdue_timer: asyncio.TimerHandle | None = None
         self._idle_waiter: asyncio.Future[None] | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._silence: float | None = None  # seconds without a byte after which an answer is given up
@@ -143,8 +143,9 @@ class Link:
         """
         if self._closing is not None:
             return
+        self._check_loop()
         self._lane.close()
-        self._closing = self._loop.create_task(self._close(timeout))
+        self._closing = self._loop.create_task(self._close(self._lane, self._protocol, timeout))
 
     async def wait_closed(self) -> None:
         """Wait until the connection is closed."""
@@ -153,12 +154,49 @@ class Link:
         await self._protocol._wait_closed()
 
     def abort(self) -> None:
-        """Cut the connection at once. What is unanswered fails."""
+        """Cut the connection at once. What is unanswered fails. From another thread it happens soon."""
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            here = not self._loop.is_running()
+        if here:
+            self._abort(ServiceUnavailable("the session was aborted"))
+            return
+        try:
+            self._loop.call_soon_threadsafe(self.abort)
+        except RuntimeError:
+            self.forsake()  # the loop is closed
+
+    def _abort(self, error: BaseException) -> None:
         self._lane.close()
+        self._break(error)
+
+    def forsake(self) -> None:
+        """Close the connection without its event loop, which is closed or runs no more."""
+        protocol = getattr(self, "_protocol", None)
+        if protocol is not None and protocol.transport is not None:
+            close_orphan(protocol.transport, self._loop)
+
+    async def _leave_block(self, kind: type[BaseException] | None) -> None:
+        """Close at the end of ``async with``, where *kind* is the error with which the block was left."""
+        if kind is not None and issubclass(kind, asyncio.CancelledError):
+            # Who cancels waits for nothing more.
+            await self._close_now()
+            return
+        limit = self._opener.timeout
+        self.close(timeout=CLOSE_TIMEOUT if limit is None else min(CLOSE_TIMEOUT, limit))
+        await self.wait_closed()
+
+    async def _close_now(self) -> None:
+        """Close without waiting for the server: with GOODBYE where nothing is under way."""
         transport = self._protocol.transport
-        if transport is not None:
-            transport.abort()
-        self._lost(ServiceUnavailable("the session was aborted"))
+        if self._closing is None and transport is not None and self._lane.idle:
+            self._lane.close()
+            self._say_goodbye(self._protocol)
+            if not transport.get_write_buffer_size():
+                transport.close()
+        self._abort(ServiceUnavailable("the session is closed"))
+        await self._protocol._wait_closed()
 
     async def _settle(self, deadline: Deadline) -> None:
         """Wait until everything is answered, the connection is lost, or the *deadline* is over."""
@@ -169,32 +207,27 @@ class Link:
                 waiter = self._idle_waiter = self._loop.create_future()
             remaining = deadline.remaining()
             await asyncio.wait((waiter,), timeout=remaining)
-            if remaining is not None and not deadline.remaining():
+            if deadline.over:
                 break
         if self._idle_waiter is not None and self._idle_waiter.done():
             self._idle_waiter = None
 
-    async def _close(self, timeout: float) -> None:
+    async def _close(self, lane: Lane, protocol: BoltClientProtocol, timeout: float) -> None:
         deadline = Deadline(self._loop, timeout)
-        protocol = self._protocol
         try:
             self._flush()
             await self._settle(deadline)
             transport = protocol.transport
             if transport is None:
                 return
-            if not self._lane.idle:
+            if not lane.idle:
+                error = ServiceUnavailable(f"the session was closed, and no answer came within {timeout:g} s")
+                if lane.statements_left:
+                    logger.warning("%s: statements that nobody reads any more were cut off", error)
                 transport.abort()
-                self._lost(
-                    ServiceUnavailable(f"the session was closed, and no answer came within {timeout:g} s")
-                )
+                self._lost(error)
                 return
-            connection = self._connection
-            if not connection.closed and connection.supports(Message.GOODBYE):
-                if protocol._log is not None:
-                    protocol._log.note("C: GOODBYE")
-                connection.send_goodbye()
-                protocol._flush()
+            self._say_goodbye(protocol)
             transport.close()
             # A peer that does not read keeps the transport open: its buffer is never empty.
             timer = self._loop.call_later(deadline.remaining() or 0.0, transport.abort)
@@ -207,9 +240,34 @@ class Link:
                 protocol.transport.abort()
             self._lost(ServiceUnavailable("the session is closed"))
 
+    def _say_goodbye(self, protocol: BoltClientProtocol) -> None:
+        connection = self._connection
+        if not connection.closed and connection.supports(Message.GOODBYE):
+            if protocol._log is not None:
+                protocol._log.note("C: GOODBYE")
+            connection.send_goodbye()
+            protocol._flush()
+
+    def _check_loop(self) -> None:
+        """Raise when another event loop runs than the connection's, before anything is done."""
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is not self._loop:
+            raise self._elsewhere()
+
+    @staticmethod
+    def _elsewhere() -> LocalProtocolError:
+        return LocalProtocolError(
+            "the session belongs to another event loop, the one in which it was connected: nothing was sent."
+            " Connect in this one, or use asyncio.run_coroutine_threadsafe()"
+        )
+
     # ---------------------------------------------------------------- between the lane and the transport
 
     def _submit(self, job: Job) -> None:
+        self._check_loop()
         self._lane.submit(job)
         self._schedule()
 
@@ -230,9 +288,9 @@ class Link:
             self._break(error)
             return
         self._protocol._flush()
-        reset = lane.reset_outstanding
-        if reset is not self._timed_reset:
-            self._time_reset(reset)
+        overdue = lane.overdue
+        if overdue is not self._overdue:
+            self._time(overdue)
         paused = lane.pause_wanted
         if paused is not self._paused:
             self._pause(paused)
@@ -257,27 +315,30 @@ class Link:
         else:
             transport.resume_reading()
 
-    def _time_reset(self, reset: Request | None) -> None:
-        self._timed_reset = reset
-        if self._reset_timer is not None:
-            self._reset_timer.cancel()
-            self._reset_timer = None
-        if reset is not None:
-            self._wait_for_reset(_RESET_PATIENCE)
+    def _time(self, overdue: Request | None) -> None:
+        """Measure the silence before the answer of *overdue*: see :attr:`Lane.overdue`."""
+        self._overdue = overdue
+        if self._overdue_timer is not None:
+            self._overdue_timer.cancel()
+            self._overdue_timer = None
+        if overdue is not None:
+            self._wait_for_answer(_PATIENCE)
 
-    def _wait_for_reset(self, patience: int) -> None:
+    def _wait_for_answer(self, patience: int) -> None:
         seconds = self._opener.reset_timeout
-        self._reset_timer = self._loop.call_later(
-            seconds, self._reset_expired, patience, self._protocol.bytes_received
+        self._overdue_timer = self._loop.call_later(
+            seconds, self._answer_expired, patience, self._protocol.bytes_received
         )
 
-    def _reset_expired(self, patience: int, received: int) -> None:
-        if patience and self._protocol.bytes_received != received:
+    def _answer_expired(self, patience: int, received: int) -> None:
+        overdue = self._overdue
+        assert overdue is not None
+        if self._protocol.bytes_received != received and (patience or self._lane.may_take_long(overdue)):
             # It is still sending what it had: a busy server may take seconds to notice a RESET.
-            self._wait_for_reset(patience - 1)
+            self._wait_for_answer(patience - 1 if patience else 0)
             return
-        seconds = self._opener.reset_timeout
-        self._break(ServiceUnavailable(f"the server did not answer RESET within {seconds:g} s"))
+        name, seconds = overdue.message.name, self._opener.reset_timeout
+        self._break(ServiceUnavailable(f"the server did not answer {name} within {seconds:g} s"))
 
     def _hear_hints(self, hints: Mapping[str, Any]) -> None:
         """Follow what the server said of itself in HELLO's answer (Bolt 4.1+)."""
@@ -315,9 +376,9 @@ class Link:
             self._schedule()
 
     def _lost(self, error: BaseException) -> None:
-        if self._reset_timer is not None:
-            self._reset_timer.cancel()
-            self._reset_timer = None
+        if self._overdue_timer is not None:
+            self._overdue_timer.cancel()
+            self._overdue_timer = None
         for timer in (self._silence_timer, self._write_timer):
             if timer is not None:
                 timer.cancel()
@@ -334,7 +395,7 @@ class Link:
         lane.receive(events)
         if lane.error is not None:
             self._lost(lane.error)
-        if lane.quiet and self._timed_reset is None and not self._paused and self._idle_waiter is None:
+        if lane.quiet and self._overdue is None and not self._paused and self._idle_waiter is None:
             return  # nothing to write, and nothing to see to
         self._flush()
 
@@ -362,6 +423,8 @@ class Link:
 
     async def _call(self, job: Job, timeout: float | None) -> Any:
         """Submit *job* and wait for its result."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise self._elsewhere()
         future = job.waiter = self._loop.create_future()
         # Nothing is under way that it could travel with: a turn of the loop is saved.
         if not self._flush_due and self._lane.write_alone(job):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from ..aio._clock import Deadline, TimeoutExpired
+from ..aio._clock import CLOSE_TIMEOUT, Deadline, TimeoutExpired, seen, time_limit
 from ..exceptions import BoltError, ConfigurationError, ConnectionAcquisitionTimeoutError, ConnectionPoolError
 from .connect import Opener, connect
 
@@ -23,6 +24,8 @@ __all__ = ["Acquiring", "Pool", "create_pool"]
 # A session that was idle for longer is asked whether it still works before it is given out.
 _TRUSTED_SECONDS: Final = 30.0
 _PING_SECONDS: Final = 5.0
+# One that is silent while it is being reset is given up after so many seconds when others wait for its place.
+_IMPATIENCE: Final = 1.0
 
 
 class _Entry:
@@ -69,6 +72,9 @@ class Pool:
         self._opened = False
         self._closing = False
         self._empty: asyncio.Future[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening: set[asyncio.Task[ClientSession]] = set()
+        self._retired: set[ClientSession] = set()  # closing, and no longer counted
         self._background: set[asyncio.Task[Any]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -114,16 +120,16 @@ class Pool:
         else:
             # What holds a session may be what failed.
             self.terminate()
-            await self._settle()
+            await self._settle(Deadline(self._running_loop(), CLOSE_TIMEOUT))
 
     async def _open(self) -> Pool:
         if self._closing:
             raise ConnectionPoolError("the pool is closed")
         if self._opened:
             return self
+        loop = self._loop = asyncio.get_running_loop()
         self._opened = True
         self._size = self._min_size
-        loop = asyncio.get_running_loop()
         tasks = [loop.create_task(self._opener.open()) for _ in range(self._min_size)]
         try:
             if tasks:
@@ -133,32 +139,42 @@ class Pool:
                         task.result()
         except BaseException:
             for task in tasks:
-                task.cancel()
-            for result in await asyncio.gather(*tasks, return_exceptions=True):
-                if not isinstance(result, BaseException):
-                    result.abort()
-                    await result.wait_closed()
+                self._stop_opening(task)
             self._size = 0
             self._opened = False
+            await self._settle(Deadline(loop, CLOSE_TIMEOUT))
             raise
         now = loop.time()
         self._idle.extend(_Entry(task.result(), now) for task in tasks)
         return self
 
-    async def close(self, *, timeout: float | None = None) -> None:
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the running event loop, which must be the one in which the pool was opened."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not None and loop is not self._loop:
+            raise ConnectionPoolError(
+                "the pool belongs to the event loop in which it was opened, which is not this one"
+            )
+        return loop
+
+    async def close(self, *, timeout: float | None = CLOSE_TIMEOUT) -> None:
         """Give out no more sessions, wait until all have come back, and close them.
+
+        Whoever waits for a session gets an error, also while one is being opened.
 
         Args:
             timeout: seconds after which those still in use are cut; None: waits for them however long.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._running_loop()
+        deadline = Deadline(loop, time_limit("timeout", timeout, zero=True))
         self._close_down()
         for entry in self._take_idle():
-            self._retire(entry)
+            self._retire(entry, deadline)
         if self._size:
             if self._empty is None:
                 self._empty = loop.create_future()
-            timer = None if timeout is None else loop.call_later(timeout, self.terminate)
+            remaining = deadline.remaining()
+            timer = None if remaining is None else loop.call_later(remaining, self.terminate)
             try:
                 await asyncio.shield(self._empty)
             except asyncio.CancelledError:
@@ -167,13 +183,15 @@ class Pool:
             finally:
                 if timer is not None:
                     timer.cancel()
-        await self._settle()
+        await self._settle(deadline)
 
     def terminate(self) -> None:
         """Cut every connection at once, in use or not."""
         self._close_down()
         for entry in (*self._take_idle(), *self._out.values()):
             entry.session.abort()
+        for session in tuple(self._retired):
+            session.abort()
         self._size -= len(self._out)
         self._out.clear()
         if self._empty is not None and not self._empty.done():
@@ -188,6 +206,8 @@ class Pool:
             waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_exception(ConnectionPoolError("the pool is closed"))
+        for task in self._opening:
+            task.cancel()
 
     def _take_idle(self) -> list[_Entry]:
         entries = list(self._idle)
@@ -195,10 +215,16 @@ class Pool:
         self._size -= len(entries)
         return entries
 
-    async def _settle(self) -> None:
-        """Wait for what happens in the background."""
+    async def _settle(self, deadline: Deadline) -> None:
+        """Wait for what happens in the background, and cut it at the *deadline*."""
         while self._background:
-            await asyncio.wait(tuple(self._background))
+            await asyncio.wait(tuple(self._background), timeout=deadline.remaining())
+            if self._background and deadline.over:
+                for session in tuple(self._retired):
+                    session.abort()
+                # Nothing has to wait for a peer any more.
+                await asyncio.wait(tuple(self._background), timeout=_IMPATIENCE)
+                break
 
     # ---------------------------------------------------------------- acquiring and releasing
 
@@ -217,6 +243,10 @@ class Pool:
 
     async def release(self, session: ClientSession) -> None:
         """Give *session* back. What is open on it is reset first; done in the background when cancelled."""
+        await self._release(session, Deadline(self._running_loop(), None))
+
+    async def _release(self, session: ClientSession, deadline: Deadline) -> None:
+        """Give *session* back. Behind the *deadline* what is still to be done goes on in the background."""
         entry = self._out.pop(session, None)
         if entry is None:
             if self._closing:
@@ -226,20 +256,22 @@ class Pool:
         if session.is_connected and lane.idle and not session._pipelined and not self._closing:
             self._put_back(entry)
             return
-        await asyncio.shield(self._spawn(self._clean(entry)))
+        cleaning = self._spawn(self._clean(entry))
+        if not deadline.over:
+            await asyncio.wait((cleaning,), timeout=deadline.remaining())
 
     async def _acquire(self, timeout: float | None) -> ClientSession:
         if self._closing:
             raise ConnectionPoolError("the pool is closed")
         if not self._opened:
             raise ConnectionPoolError("the pool was not opened: await it, or use it with async with")
-        loop = asyncio.get_running_loop()
+        loop = self._running_loop()
         deadline = Deadline(loop, timeout)
         if not any(not waiter.done() for waiter in self._waiters):
             self._waiters.clear()
             while self._idle:
                 entry = self._idle.pop()
-                if await self._usable(entry):
+                if await self._usable(entry, deadline):
                     return self._give(entry)
             if self._size < self._max_size:
                 self._size += 1
@@ -247,8 +279,9 @@ class Pool:
         waiter: asyncio.Future[_Entry | None] = loop.create_future()
         self._waiters.append(waiter)
         timer = None
-        if timeout is not None:
-            timer = loop.call_later(deadline.remaining() or 0.0, _time_out, waiter, timeout, self._max_size)
+        remaining = deadline.remaining()
+        if remaining is not None:
+            timer = loop.call_later(remaining, _time_out, waiter, timeout, self._max_size)
         try:
             granted = await waiter
         except BaseException:
@@ -261,7 +294,7 @@ class Pool:
                 timer.cancel()
         if granted is None:
             return await self._new(deadline)
-        if await self._usable(granted):
+        if await self._usable(granted, deadline):
             return self._give(granted)
         # Its place is ours.
         self._size += 1
@@ -275,42 +308,82 @@ class Pool:
 
     async def _new(self, deadline: Deadline) -> ClientSession:
         """Open a session in a place that is counted already."""
+        loop = self._running_loop()
+        limit = deadline.within(self._opener.timeout).remaining()
+        task = loop.create_task(self._opener.open(math.inf if limit is None else limit))
+        self._opening.add(task)
         try:
-            session = await self._opener.open(deadline.remaining())
-        except TimeoutExpired as error:
+            await asyncio.wait((task,))
+            if task.cancelled():
+                raise ConnectionPoolError("the pool is closed")
+            session = task.result()
+        except BaseException as error:
+            self._stop_opening(task)
             self._vacate()
-            raise ConnectionAcquisitionTimeoutError(f"no new connection in time: {error}") from error
-        except BaseException:
-            self._vacate()
+            if isinstance(error, TimeoutExpired) and deadline.over:
+                raise ConnectionAcquisitionTimeoutError(f"no new connection in time: {error}") from error
             raise
+        finally:
+            self._opening.discard(task)
         if self._closing:
             session.abort()
             self._vacate()
             await session.wait_closed()
             raise ConnectionPoolError("the pool is closed")
-        return self._give(_Entry(session, session.loop.time()))
+        return self._give(_Entry(session, loop.time()))
+
+    def _stop_opening(self, task: asyncio.Task[ClientSession]) -> None:
+        """Undo what *task* does, in the background."""
+        task.cancel()
+        self._background.add(task)
+        task.add_done_callback(self._stopped_opening)
+
+    def _stopped_opening(self, task: asyncio.Task[ClientSession]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and task.exception() is None:
+            session = task.result()
+            session.abort()
+            self._spawn(session.wait_closed())
 
     def _give(self, entry: _Entry) -> ClientSession:
         self._out[entry.session] = entry
         return entry.session
 
-    async def _usable(self, entry: _Entry) -> bool:
+    async def _usable(self, entry: _Entry, deadline: Deadline) -> bool:
         """Whether a session may be given out; gives up its place when not."""
         session = entry.session
         now = session.loop.time()
         good = session.is_connected and not self._too_old(entry, now) and not self._closing
         if good and now - entry.idle_since > _TRUSTED_SECONDS:
+            limit = deadline.within(_PING_SECONDS)
             try:
-                await session.ping(timeout=_PING_SECONDS)
-            except (BoltError, TimeoutExpired):
+                await session.ping(timeout=limit.remaining())
+            except (BoltError, TimeoutExpired) as error:
+                if limit is deadline and deadline.over and isinstance(error, TimeoutExpired):
+                    # Too soon to say that it does not work.
+                    self._spawn(self._clean(entry))
+                    raise ConnectionAcquisitionTimeoutError(
+                        f"a session was asked whether it still works, and did not answer within {deadline}"
+                    ) from error
                 good = False
+                session.abort()
+                self._distrust(now)
             except BaseException:
-                self._put_back(entry)
+                self._spawn(self._clean(entry))
                 raise
         if not good:
             self._size -= 1
             self._retire(entry)
         return good
+
+    def _distrust(self, now: float) -> None:
+        """One session that was idle for long did not work: neither will others, which are not even asked."""
+        for entry in tuple(self._idle):
+            if now - entry.idle_since > _TRUSTED_SECONDS:
+                self._idle.remove(entry)
+                entry.session.abort()
+                self._retire(entry)
+                self._vacate()
 
     def _too_old(self, entry: _Entry, now: float) -> bool:
         return self._max_lifetime is not None and now - entry.born > self._max_lifetime
@@ -319,15 +392,28 @@ class Pool:
         """Make a session fit for the next user, or give it up."""
         session = entry.session
         if session.is_connected and not self._closing:
+            reset = asyncio.ensure_future(session.reset())
             try:
-                await session.reset(timeout=session._opener.reset_timeout)
-            except (BoltError, TimeoutExpired):
+                while not reset.done():
+                    received = session.protocol.bytes_received
+                    await asyncio.wait((reset,), timeout=_IMPATIENCE)
+                    silent = session.protocol.bytes_received == received
+                    if not reset.done() and (self._closing or (silent and self._wanted())):
+                        session.abort()
+            except BaseException:
                 session.abort()
+                raise
+            finally:
+                reset.add_done_callback(seen)
         if session.is_connected and not self._closing:
             self._put_back(entry)
         else:
             self._retire(entry)
             self._vacate()
+
+    def _wanted(self) -> bool:
+        """Whether somebody waits for a session."""
+        return any(not waiter.done() for waiter in self._waiters)
 
     def _put_back(self, entry: _Entry) -> None:
         """Give a session to who waits longest, or keep it."""
@@ -362,10 +448,19 @@ class Pool:
                 return waiter
         return None
 
-    def _retire(self, entry: _Entry) -> None:
+    def _retire(self, entry: _Entry, deadline: Deadline | None = None) -> None:
         """Close a session that is no longer counted, in the background."""
-        entry.session.close()
-        self._spawn(entry.session.wait_closed())
+        session = entry.session
+        remaining = None if deadline is None else deadline.remaining()
+        session.close(timeout=CLOSE_TIMEOUT if remaining is None else min(remaining, CLOSE_TIMEOUT))
+        self._retired.add(session)
+        self._spawn(self._closed(session))
+
+    async def _closed(self, session: ClientSession) -> None:
+        try:
+            await session.wait_closed()
+        finally:
+            self._retired.discard(session)
 
     def _spawn(self, step: Any) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = asyncio.ensure_future(step)
@@ -443,10 +538,13 @@ class Acquiring:
         session = self._session
         if session is not None:
             self._session = None
-            await self._pool.release(session)
+            pool = self._pool
+            # Who cancels waits for nothing more.
+            cancelled = kind is not None and issubclass(kind, asyncio.CancelledError)
+            await pool._release(session, Deadline(pool._running_loop(), 0.0 if cancelled else self._timeout))
 
 
-def _time_out(waiter: asyncio.Future[Any], timeout: float, size: int) -> None:
+def _time_out(waiter: asyncio.Future[Any], timeout: float | None, size: int) -> None:
     if not waiter.done():
         waiter.set_exception(
             ConnectionAcquisitionTimeoutError(f"none of {size} sessions became free within {timeout:g} s")
@@ -477,7 +575,7 @@ def create_pool(
         timeout: seconds that :meth:`Pool.acquire` waits, unless it is told otherwise.
         max_idle: seconds after which an idle session beyond *min_size* is closed; None: never.
         max_lifetime: seconds after which a session is replaced when it is next idle; None: never.
-        connect_timeout: seconds that opening one connection may take.
+        connect_timeout: seconds that opening one connection may take; None: 30.
         kwargs: everything else that :func:`connect` takes.
 
     Raises, when it is opened: as :func:`connect`.

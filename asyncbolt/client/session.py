@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from .._constants import Message
-from ..exceptions import LocalProtocolError
+from ..aio._clock import CLOSE_TIMEOUT, TimeoutExpired, seen
+from ..aio.orphans import close_orphan
+from ..exceptions import LocalProtocolError, ServiceUnavailable
 from . import bulk
 from .lane import Group, Reset, Statement
 from .link import Link
@@ -63,6 +66,19 @@ class AuthToken(dict[str, Any]):
     __str__ = __repr__
 
 
+class _Reconnection:
+    """Connecting again, and how many wait for it."""
+
+    __slots__ = ("closed", "task", "waiting")
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self.task = task
+        self.waiting = 0
+        self.closed = False
+        # Nobody may be left to look at it.
+        task.add_done_callback(seen)
+
+
 class ClientSession(Link):
     """A connection to a Bolt server. Any number of tasks may use it at once.
 
@@ -81,6 +97,7 @@ class ClientSession(Link):
         self._default_extra: Mapping[str, Any] | None = (
             None if opener.database is None else {"db": opener.database}
         )
+        self._again: _Reconnection | None = None
 
     def _attach(self, protocol: BoltClientProtocol) -> None:
         super()._attach(protocol)
@@ -346,6 +363,7 @@ class ClientSession(Link):
         Args:
             timeout: seconds to wait for the answer.
         """
+        self._check_loop()
         for job in self._take_pipeline()[0]:
             self._abandon(job)
         reset = Reset(waiter=self._loop.create_future())
@@ -355,14 +373,63 @@ class ClientSession(Link):
         return ClientResponse(["Successfully reset server session"], {}, True)
 
     async def reconnect(self, *, timeout: float | None = None) -> None:
-        """Connect again with the arguments of :func:`asyncbolt.connect`. What was in flight is lost.
+        """Connect again with the arguments of :func:`asyncbolt.connect`, when the connection is lost.
+
+        Several tasks may ask for it: one connection is made, and all wait for that. Where the connection is
+        up, as far as is known, nothing is done, since another task has connected again before; who wants
+        another one all the same calls :meth:`abort` first.
 
         Args:
-            timeout: seconds that it may take.
+            timeout: seconds to wait; None: as :func:`asyncbolt.connect` was told.
+
+        Raises:
+            TimeoutError: the time is over. The connection is given up when nobody else waits for it.
+            LocalProtocolError: :meth:`close` was called meanwhile.
+            Others: as :func:`asyncbolt.connect`.
         """
-        self.abort()
+        self._check_loop()
+        if self.is_connected:
+            return
+        again = self._again
+        if again is None or again.task.done():
+            again = self._again = _Reconnection(self._loop.create_task(self._connect_again()))
+        task = again.task
+        again.waiting += 1
+        try:
+            await asyncio.wait((task,), timeout=timeout)
+        finally:
+            again.waiting -= 1
+            if not again.waiting and not task.done():
+                task.cancel()
+        if not task.done() or (task.cancelled() and not again.closed):
+            raise TimeoutExpired(f"not connected again within {timeout} s")
+        if task.cancelled():
+            raise LocalProtocolError("the session was closed while it was connecting again")
+        task.result()
+
+    async def _connect_again(self) -> None:
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+        else:
+            self._abort(ServiceUnavailable("the session connects again"))
         await self._protocol._wait_closed()
-        await self._opener.connect(self, timeout)
+        await self._opener.connect(self)
+
+    def close(self, *, timeout: float = CLOSE_TIMEOUT) -> None:
+        self._stop_connecting()
+        super().close(timeout=timeout)
+
+    close.__doc__ = Link.close.__doc__
+
+    def _abort(self, error: BaseException) -> None:
+        self._stop_connecting()
+        super()._abort(error)
+
+    def _stop_connecting(self) -> None:
+        again = self._again
+        if again is not None and not again.task.done() and again.task is not asyncio.current_task():
+            again.closed = True
+            again.task.cancel()
 
     async def __aenter__(self) -> ClientSession:
         return self
@@ -370,8 +437,18 @@ class ClientSession(Link):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
-        await self.wait_closed()
+        await self._leave_block(kind)
+
+    def __del__(self) -> None:
+        protocol = getattr(self, "_protocol", None)
+        transport = None if protocol is None else protocol.transport
+        if transport is None or self._lane.closing or self._lane.error is not None:
+            return
+        warnings.warn(f"{self!r} was dropped without close()", ResourceWarning, stacklevel=2, source=self)
+        try:
+            self._loop.call_soon_threadsafe(transport.abort)
+        except RuntimeError:
+            close_orphan(transport, self._loop)  # the loop is closed
 
     def _extra(self, options: Mapping[str, Any]) -> Mapping[str, Any] | None:
         if not options.keys() <= _OPTIONS:

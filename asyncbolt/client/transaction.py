@@ -7,8 +7,8 @@ import weakref
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..aio._clock import TimeoutExpired
-from ..exceptions import TransactionError
+from ..aio._clock import TimeoutExpired, seen
+from ..exceptions import ServiceUnavailable, TransactionError
 from . import bulk
 from .lane import Begin, Commit, Lease, Rollback, Statement
 from .stream import BatchStream, FetchJob, FetchResult, RunStream
@@ -182,9 +182,14 @@ class Transaction:
         return summary
 
     async def rollback(self, *, timeout: float | None = None) -> None:
-        """Undo everything. Does nothing when the transaction has failed, which undid it."""
+        """Undo everything. Does nothing when the transaction has failed, which undid it.
+
+        A server that does not answer it for the session's ``reset_timeout`` is given up, which also undoes
+        everything.
+        """
         if self._ended and not self._lease.active:
             return
+        self._session._check_loop()
         future = self._give_up()
         if future is None:
             return
@@ -204,7 +209,7 @@ class Transaction:
             return None  # lost, or rolled back by the session's end
         future = self._ending = session.loop.create_future()
         # Nobody may be left to look at it.
-        future.add_done_callback(_seen)
+        future.add_done_callback(seen)
         session._lane.rollback(Rollback(lease=self._lease, waiter=future))
         session._schedule()
         return future
@@ -243,8 +248,15 @@ class Transaction:
             return
         if kind is None:
             await self.commit()
+        elif issubclass(kind, asyncio.CancelledError):
+            # Who cancels waits for nothing more: it happens all the same.
+            self._session._check_loop()
+            self._give_up()
         else:
-            await self.rollback()
+            try:
+                await self.rollback()
+            except (ServiceUnavailable, TimeoutExpired):
+                pass  # the end of the connection undoes it too; the error to be seen is the block's
 
     def __del__(self) -> None:
         begin = getattr(self, "_begin", None)
@@ -267,7 +279,3 @@ def _roll_back(session: ClientSession, lease: Lease) -> None:
         session._lane.rollback(Rollback(lease=lease))
         session._schedule()
 
-
-def _seen(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()
