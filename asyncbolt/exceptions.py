@@ -574,12 +574,14 @@ def _class_of(classification: str, code: str) -> type[Neo4jError]:
 class DriverError(GqlError):
     """Something went wrong on this side, or between both sides; no server said it."""
 
+    _retryable = False
+
     def __init__(self, *args: object) -> None:
         super().__init__(*args)
 
     def is_retryable(self) -> bool:
         """Whether running the whole transaction once more may succeed."""
-        return False
+        return self._retryable
 
     def __str__(self) -> str:
         return Exception.__str__(self)
@@ -642,6 +644,7 @@ class _ConnectionError(DriverError):
     """Common part of the two errors that a lost connection ends in."""
 
     _gql_status = "08000"
+    _retryable = True
     may_have_run: bool | None = None
 
     def __init__(self, *args: object, may_have_run: bool | None = None) -> None:
@@ -653,10 +656,6 @@ class _ConnectionError(DriverError):
     def gql_status_description(self) -> str:
         """What the GQL status means, for humans."""
         return f"{_CONNECTION_EXCEPTION}. {self._message}" if self._message else _CONNECTION_EXCEPTION
-
-    def is_retryable(self) -> bool:
-        """Whether running the whole transaction once more may succeed."""
-        return True
 
 
 class SessionExpired(_ConnectionError):
@@ -686,11 +685,9 @@ class ReadServiceUnavailable(ServiceUnavailable):
 
 
 class UntrustedCertificate(ServiceUnavailable):
-    """The server's certificate is not trusted."""
+    """The server's certificate is not trusted. It does not become another one: this is not retryable."""
 
-    def is_retryable(self) -> bool:
-        """Never: it does not become another one."""
-        return False
+    _retryable = False
 
 
 class IncompleteCommit(ServiceUnavailable):
@@ -730,7 +727,10 @@ class ConnectionPoolError(DriverError):
 
 
 class ConnectionAcquisitionTimeoutError(ConnectionPoolError):
-    """No connection of the pool became free in time."""
+    """No connection of the pool became free in time, or no server answered in time.
+
+    It is retryable when a server was silent: the next try may find another one.
+    """
 
 
 class LeaseExpired(DriverError):

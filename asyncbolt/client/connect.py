@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import socket
 import ssl as _ssl
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -36,12 +37,13 @@ if TYPE_CHECKING:
 __all__ = ["Connecting", "Opener", "VersionMemory", "connect"]
 
 class VersionMemory:
-    """The version that each address spoke last, for a bounded number of addresses."""
+    """The version that each address spoke last, for a bounded number of addresses. Threads may share it."""
 
     _MOST: Final = 1024
 
     def __init__(self) -> None:
         self._versions: OrderedDict[tuple[str, int, bool], Version] = OrderedDict()
+        self._lock = threading.Lock()
 
     def get(self, key: tuple[str, int, bool]) -> Version | None:
         """Return the version of *key* (host, port, TLS), None when it is not known."""
@@ -49,18 +51,21 @@ class VersionMemory:
 
     def learn(self, key: tuple[str, int, bool], version: Version) -> None:
         """Remember that *key* speaks *version*."""
-        self._versions[key] = version
-        self._versions.move_to_end(key)
-        while len(self._versions) > self._MOST:
-            self._versions.popitem(last=False)
+        with self._lock:
+            self._versions[key] = version
+            self._versions.move_to_end(key)
+            while len(self._versions) > self._MOST:
+                self._versions.popitem(last=False)
 
     def forget(self, key: tuple[str, int, bool]) -> None:
         """Forget what *key* speaks."""
-        self._versions.pop(key, None)
+        with self._lock:
+            self._versions.pop(key, None)
 
     def clear(self) -> None:
         """Forget everything."""
-        self._versions.clear()
+        with self._lock:
+            self._versions.clear()
 
 
 _remembered: Final = VersionMemory()

@@ -143,7 +143,7 @@ class Link:
         """
         if self._closing is not None:
             return
-        self._check_loop()
+        self.check_loop()
         self._lane.close()
         self._closing = self._loop.create_task(self._close(self._lane, self._protocol, timeout))
 
@@ -248,7 +248,7 @@ class Link:
             connection.send_goodbye()
             protocol._flush()
 
-    def _check_loop(self) -> None:
+    def check_loop(self) -> None:
         """Raise when another event loop runs than the connection's, before anything is done."""
         try:
             running = asyncio.get_running_loop()
@@ -267,7 +267,7 @@ class Link:
     # ---------------------------------------------------------------- between the lane and the transport
 
     def _submit(self, job: Job) -> None:
-        self._check_loop()
+        self.check_loop()
         self._lane.submit(job)
         self._schedule()
 

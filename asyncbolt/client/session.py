@@ -363,7 +363,7 @@ class ClientSession(Link):
         Args:
             timeout: seconds to wait for the answer.
         """
-        self._check_loop()
+        self.check_loop()
         for job in self._take_pipeline()[0]:
             self._abandon(job)
         reset = Reset(waiter=self._loop.create_future())
@@ -387,7 +387,7 @@ class ClientSession(Link):
             LocalProtocolError: :meth:`close` was called meanwhile.
             Others: as :func:`asyncbolt.connect`.
         """
-        self._check_loop()
+        self.check_loop()
         if self.is_connected:
             return
         again = self._again

@@ -189,7 +189,7 @@ class Transaction:
         """
         if self._ended and not self._lease.active:
             return
-        self._session._check_loop()
+        self._session.check_loop()
         future = self._give_up()
         if future is None:
             return
@@ -250,7 +250,7 @@ class Transaction:
             await self.commit()
         elif issubclass(kind, asyncio.CancelledError):
             # Who cancels waits for nothing more: it happens all the same.
-            self._session._check_loop()
+            self._session.check_loop()
             self._give_up()
         else:
             try:

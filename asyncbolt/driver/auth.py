@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Final
 
+from ..aio._clock import seen
 from ..exceptions import AuthConfigurationError, BoltError, Neo4jError
 from . import clock
 
@@ -37,12 +38,14 @@ __all__ = [
     "bearer_auth",
     "custom_auth",
     "kerberos_auth",
+    "token_at_hand",
 ]
 
 logger = logging.getLogger("asyncbolt.driver")
 
 _HIDDEN: Final = "*******"
 _TEXTS: Final = ("scheme", "principal", "realm")
+_GRACE: Final = 0.1
 
 
 class Auth:
@@ -233,11 +236,21 @@ class _StaticManager(AsyncAuthManager):
         auth_map(auth)
         self._auth = auth
 
+    def at_hand(self) -> tuple[bool, Any]:
+        return True, self._auth
+
     async def get_auth(self) -> Any:
         return self._auth
 
     async def handle_security_exception(self, auth: Any, error: Neo4jError) -> bool:
         return False
+
+
+def token_at_hand(manager: Any) -> tuple[bool, Any]:
+    """Return whether *manager* has a token at hand, for which nothing need be awaited, and the token."""
+    if type(manager) is _StaticManager or type(manager) is _RenewingManager:
+        return manager.at_hand()
+    return False, None
 
 
 class _Renewal:
@@ -268,6 +281,10 @@ class _RenewingManager(AsyncAuthManager):
         self._current: ExpiringAuth | None = None
         self._renewals: dict[asyncio.AbstractEventLoop, _Renewal] = {}
 
+    def at_hand(self) -> tuple[bool, Any]:
+        current = self._current
+        return (False, None) if current is None or current._has_expired() else (True, current.auth)
+
     async def get_auth(self) -> Any:
         current = self._current
         if current is None or current._has_expired():
@@ -295,7 +312,7 @@ class _RenewingManager(AsyncAuthManager):
                 self._renewals.pop(other, None)
             renewal = self._renewals[loop] = _Renewal()
             renewal.task = loop.create_task(self._renew(loop, renewal))
-            renewal.task.add_done_callback(_look_at)
+            renewal.task.add_done_callback(seen)
         elif renewal.task is asyncio.current_task():
             raise RuntimeError("a provider of tokens uses the driver that waits for its token")
         renewal.waiting += 1
@@ -306,7 +323,8 @@ class _RenewingManager(AsyncAuthManager):
             if renewal.waiting == 1 and not renewal.task.done():
                 self._forget(loop, renewal)
                 renewal.task.cancel()
-                await asyncio.wait((renewal.task,))
+                # A provider that does not let itself be cancelled is left to itself.
+                await asyncio.wait((renewal.task,), timeout=_GRACE)
             raise
         finally:
             renewal.waiting -= 1
@@ -335,12 +353,6 @@ class _RenewingManager(AsyncAuthManager):
     def _forget(self, loop: asyncio.AbstractEventLoop, renewal: _Renewal) -> None:
         if self._renewals.get(loop) is renewal:
             del self._renewals[loop]
-
-
-def _look_at(task: asyncio.Task[Any]) -> None:
-    """Keep asyncio from reporting an exception that nobody waits for any longer."""
-    if not task.cancelled():
-        task.exception()
 
 
 def _same(one: Any, other: Any) -> bool:

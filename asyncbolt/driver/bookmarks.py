@@ -158,6 +158,15 @@ class BookmarkStore(AsyncBookmarkManager):
         # Never held while something is awaited.
         self._lock = threading.Lock()
 
+    @property
+    def keeps_to_itself(self) -> bool:
+        """Whether nobody is told of changes."""
+        return self._consumer is None
+
+    def at_hand(self) -> frozenset[str] | None:
+        """Return the bookmarks when nobody has to be asked for others, otherwise None."""
+        return self._current if self._supplier is None else None
+
     async def update_bookmarks(
         self, previous_bookmarks: Collection[str], new_bookmarks: Collection[str]
     ) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+import math
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from .._constants import Message
-from ..aio._clock import Deadline, TimeoutExpired
+from ..aio._clock import CLOSE_TIMEOUT, Deadline, TimeoutExpired
 from ..client.lane import Call, Job, Relogin, Reset, Rollback, Telemetry
 from ..client.link import Link
 from ..client.stream import FetchJob, FetchResult
@@ -79,6 +81,7 @@ class Connection(Link):
         self.in_use = True
         self.stale = False
         self.counted = False  # among the pool's connections
+        self.patience = math.inf  # seconds that whoever acquired it had for that
         self.database: str | None = None
         self.auth_manager = manager
         self.auth = auth
@@ -157,11 +160,14 @@ class Connection(Link):
 
     def queue(self, job: Job) -> None:
         """Queue *job*, to be written with the next one; what goes wrong is told to it or raised."""
+        self.check_loop()
         if self._flush_due or not self._lane.write_alone(job):
             self._lane.submit(job)
 
     def write(self, job: Job) -> None:
         """Queue *job*, and write what may be written at once: a connection has one user."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise self._elsewhere()
         if not self._flush_due and self._lane.write_alone(job):
             self._protocol._flush()
             if self._silence is not None and self._silence_timer is None:
@@ -200,7 +206,7 @@ class Connection(Link):
         if isinstance(error, Neo4jError):
             await pool.failure(self, error)
         elif isinstance(error, ServiceUnavailable):
-            await pool.unreachable(self.address)
+            await pool.unreachable(self.address, error)
             if pool.routed and type(error) is ServiceUnavailable:
                 expired = SessionExpired(*error.args, may_have_run=error.may_have_run)
                 expired.__cause__ = error.__cause__
@@ -208,11 +214,62 @@ class Connection(Link):
         await self.settle()
         return error
 
-    async def settle(self) -> None:
-        """Wait until everything is answered or the connection is lost: bounded by the RESET's time limit."""
+    async def answer(self, job: Job, deadline: Deadline) -> Any:
+        """Return the answer of *job*, which was submitted. One that does not come in time is given up.
+
+        Raises:
+            TimeoutError: it did not come before the *deadline*.
+            Others: as :meth:`request`.
+        """
+        job.waiter = self._loop.create_future()
+        return await self._await(job, deadline.remaining())
+
+    async def settle(self, seconds: float | None = None) -> None:
+        """Wait until everything is answered or the connection is lost, *seconds* at most.
+
+        Without them, what was given up has time limits of its own, RESET among them.
+        """
         if not (self._lane.idle or self._lane.error is not None):
             self._schedule()
-            await self._settle(Deadline(self._loop, None))
+            await self._settle(Deadline(self._loop, seconds))
+
+    async def while_alive(self, step: Coroutine[Any, Any, None]) -> None:
+        """Await *step*, which waits for the end of a statement, as long as the server is there.
+
+        A statement may take its time in silence. So when nothing has come for half of the time that closing
+        may take, a new connection is tried for the other half: a server that does not answer that either is
+        given up.
+        """
+        task = self._loop.create_task(step)
+        silence = CLOSE_TIMEOUT / 2
+        try:
+            while not task.done():
+                received = self.bytes_received
+                await asyncio.wait((task,), timeout=silence)
+                if task.done() or self.bytes_received != received:
+                    continue
+                alive = await self._opener.answers(CLOSE_TIMEOUT / 2)
+                if task.done() or self.bytes_received != received:
+                    continue
+                if not alive:
+                    self._abort(ServiceUnavailable(f"{self.address} says nothing any more"))
+                    await asyncio.wait((task,), timeout=silence)
+                    break
+                silence = min(2 * silence, 60.0)
+        finally:
+            if not task.done():
+                task.cancel()
+        await task
+
+    @contextlib.contextmanager
+    def closing(self) -> Iterator[None]:
+        """Cut the connection when what is done in the block takes longer than closing may."""
+        error = ServiceUnavailable(f"{self.address} did not answer within {CLOSE_TIMEOUT:g} s of closing")
+        timer = self._loop.call_later(CLOSE_TIMEOUT, self._break, error)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def give_up(self, job: Job) -> None:
         """Forget about the answer of *job*, which may be interrupted."""
@@ -231,6 +288,7 @@ class Connection(Link):
 
     def roll_back(self, job: Rollback) -> None:
         """End a transaction without committing it: see :meth:`asyncbolt.client.lane.Lane.rollback`."""
+        self.check_loop()
         self._lane.rollback(job)
         self._schedule()
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
+from ..aio._clock import CLOSE_TIMEOUT, seen
 from ..exceptions import ConfigurationError, DriverError, Neo4jError
 from .addressing import Address
 from .auth import AsyncAuthManagers
@@ -100,9 +102,12 @@ class AsyncDriver:
     def __init__(self, target: Target, pool: PoolConfig, session: SessionConfig) -> None:
         self._target = target
         self._session_config = session
-        self._shared = Shared(pool)
+        self._shared = Shared(pool, self._keep)
         self._query_bookmark_manager = AsyncGraphDatabase.bookmark_manager()
+        # Threads share what follows, under the lock; but the latest is looked at without.
+        self._lock = threading.Lock()
         self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
+        self._kept: set[Pool] = set()  # those that have, or had, connections
         self._latest: Pool | None = None
         self._closed = False
         _drivers.add(self)
@@ -127,18 +132,47 @@ class AsyncDriver:
             warnings.warn(f"{self!r} was dropped without close()", ResourceWarning, stacklevel=2)
 
     async def close(self) -> None:
-        """Close every connection. Sessions that are in use fail."""
-        self._closed = True
-        pools, self._pools = self._pools, {}
-        self._latest = None
+        """Close every connection, also those of other event loops. Sessions that are in use fail.
+
+        Takes 5 seconds at most. What is left then is cut.
+        """
+        with self._lock:
+            self._closed = True
+            pools = {*self._pools.values(), *self._kept}
+            self._pools, self._kept = {}, set()
+            self._latest = None
         here = asyncio.get_running_loop()
-        for loop, pool in pools.items():
+        elsewhere: dict[asyncio.Future[None], Pool] = {}
+        mine: list[Pool] = []
+        for pool in pools:
+            loop = pool.loop
             if loop is here:
-                await pool.close()
-            elif loop.is_closed():
+                mine.append(pool)
+            elif loop.is_closed() or not loop.is_running():
                 pool.abandon(shut=True)
             else:
-                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(pool.close(), loop))
+                closing = pool.close()
+                try:
+                    future = asyncio.run_coroutine_threadsafe(closing, loop)
+                except RuntimeError:
+                    closing.close()  # it was closed meanwhile
+                    pool.abandon(shut=True)
+                else:
+                    elsewhere[asyncio.wrap_future(future)] = pool
+        try:
+            for pool in mine:
+                await pool.close()
+        finally:
+            if elsewhere:
+                # A loop may be busy, or stop before it comes to it.
+                try:
+                    await asyncio.wait(elsewhere, timeout=CLOSE_TIMEOUT)
+                finally:
+                    for end, pool in elsewhere.items():
+                        end.add_done_callback(seen)
+                        if not end.done():
+                            end.cancel()
+                            pool.abandon(shut=True)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -148,27 +182,47 @@ class AsyncDriver:
         """Return the pool of the running event loop."""
         loop = asyncio.get_running_loop()
         pool = self._latest
-        if pool is not None and pool.loop is loop:
+        if pool is not None and pool.loop is loop and not pool.closed:
             return pool
-        self._check_open()
-        pool = self._pools.get(loop)
-        if pool is None:
-            for old, left in list(self._pools.items()):
-                if old.is_closed():
-                    del self._pools[old]
-                    left.abandon(shut=True)
-            pool = self._pools[loop] = self._new_pool()
-        self._latest = pool
+        with self._lock:
+            self._check_open()
+            pool = self._pools.get(loop)
+            if pool is None or pool.closed:
+                self._drop_ended()
+                pool = self._pools[loop] = self._new_pool()
+            self._latest = pool
         return pool
+
+    def _keep(self, pool: Pool) -> None:
+        """Called by a pool that has got a connection, in the thread of its event loop."""
+        if pool not in self._kept:
+            with self._lock:
+                if not self._closed:
+                    self._kept.add(pool)
+                    return
+            pool.abandon(shut=True)
+
+    def _drop_ended(self) -> None:
+        """Let go of pools whose event loops have ended.
+
+        A loop that is stopped may go on later: what is in use there stays, and a connection that was idle is
+        made anew.
+        """
+        for loop, pool in list(self._pools.items()):
+            if loop.is_closed() or (not loop.is_running() and pool.unused):
+                del self._pools[loop]
+                self._kept.discard(pool)
+                pool.abandon(shut=True)
 
     def _new_pool(self) -> Pool:
         raise NotImplementedError
 
     def _forked(self) -> None:
         """Called in a forked child: the connections are the parent's."""
-        for pool in self._pools.values():
+        self._lock = threading.Lock()  # it may have been held by a thread that is not here
+        for pool in {*self._pools.values(), *self._kept}:
             pool.abandon(shut=False)
-        self._pools = {}
+        self._pools, self._kept = {}, set()
         self._latest = None
 
     # ---------------------------------------------------------------- what is known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,10 +13,11 @@ _MOST_HOMES: Final = 10_000
 
 
 class HomeDatabases:
-    """What the home databases of users were the last time (useful from Bolt 5.8 on)."""
+    """What the home databases of users were the last time (useful from Bolt 5.8 on). Threads may share it."""
 
     def __init__(self) -> None:
         self._names: OrderedDict[Any, str] = OrderedDict()
+        self._lock = threading.Lock()
 
     @staticmethod
     def key(impersonated_user: str | None, token: Mapping[str, Any] | None) -> Any:
@@ -35,10 +37,11 @@ class HomeDatabases:
 
     def learn(self, key: Any, name: str) -> None:
         """Remember the database of *key*."""
-        self._names[key] = name
-        self._names.move_to_end(key)
-        while len(self._names) > _MOST_HOMES:
-            self._names.popitem(last=False)
+        with self._lock:
+            self._names[key] = name
+            self._names.move_to_end(key)
+            while len(self._names) > _MOST_HOMES:
+                self._names.popitem(last=False)
 
 
 def _frozen(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, runtime_checkable
@@ -159,7 +160,7 @@ EVENTS: Final = (
 class Listeners:
     """The listeners of a driver. For each event a tuple of functions, empty when nobody listens."""
 
-    __slots__ = (*EVENTS, "_listeners")
+    __slots__ = (*EVENTS, "_listeners", "_lock")
 
     connection_opened: tuple[Callable[[ConnectionOpened], Any], ...]
     connection_closed: tuple[Callable[[ConnectionClosed], Any], ...]
@@ -169,23 +170,26 @@ class Listeners:
 
     def __init__(self) -> None:
         self._listeners: list[Any] = []
+        self._lock = threading.Lock()
         self._sort()
 
     def add(self, listener: Any) -> None:
         """Add *listener*. Raises TypeError when it has none of the methods."""
         if not any(callable(getattr(listener, name, None)) for name in EVENTS):
             raise TypeError(f"a listener has some of the methods {', '.join(EVENTS)}")
-        if not any(one is listener for one in self._listeners):
-            self._listeners.append(listener)
-            self._sort()
+        with self._lock:
+            if not any(one is listener for one in self._listeners):
+                self._listeners.append(listener)
+                self._sort()
 
     def remove(self, listener: Any) -> None:
         """Remove *listener*. Raises ValueError when it was not added."""
-        for place, one in enumerate(self._listeners):
-            if one is listener:
-                del self._listeners[place]
-                self._sort()
-                return
+        with self._lock:
+            for place, one in enumerate(self._listeners):
+                if one is listener:
+                    del self._listeners[place]
+                    self._sort()
+                    return
         raise ValueError("this listener was not added")
 
     def _sort(self) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import math
 from collections import deque
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ..aio._clock import Deadline, TimeoutExpired
+from ..aio._clock import CLOSE_TIMEOUT, Deadline, TimeoutExpired
 from ..client.connect import Opener, VersionMemory
 from ..exceptions import (
     BoltError,
@@ -27,12 +26,14 @@ from ..exceptions import (
     ServiceUnavailable,
     UnsupportedServerProduct,
 )
+from ..protocol import HandshakeReason
 from . import clock
 from .addressing import Address, UnixAddress
-from .auth import auth_map
+from .auth import auth_map, token_at_hand
 from .connection import Connection
 from .homes import HomeDatabases
 from .listeners import ConnectionAcquired, ConnectionOpened, Listeners, tell
+from .supplied import supplied
 from .tls import TlsContexts
 
 if TYPE_CHECKING:
@@ -42,8 +43,14 @@ __all__ = ["Acquisition", "AddressStats", "DirectPool", "Pool", "PoolStats", "Sh
 
 logger = logging.getLogger("asyncbolt.driver")
 
-# Seconds that the closing of a connection may take behind the driver's back, and in front of it.
-_CLOSE_SECONDS: Final = 5.0
+# Seconds in which an idle connection must answer whether it still works.
+_CHECK_SECONDS: Final = 5.0
+# A connection that is silent while it is being cleaned is given up after so many seconds when others wait for
+# its place; otherwise when its own limits are over.
+_IMPATIENCE: Final = 1.0
+
+# Handshakes that fail so may succeed the next time.
+_PASSING: Final = (HandshakeReason.CLOSED_BEFORE_REPLY, HandshakeReason.INCOMPLETE)
 
 _AUTHORIZATION_EXPIRED: Final = "Neo.ClientError.Security.AuthorizationExpired"
 _SECURITY: Final = "Neo.ClientError.Security."
@@ -111,7 +118,7 @@ class Acquisition:
         resolved: the user's resolver has seen the address already.
     """
 
-    __slots__ = ("auth", "force_auth", "liveness", "mode", "resolved", "timeout", "unprepared")
+    __slots__ = ("_deadline", "auth", "force_auth", "liveness", "mode", "resolved", "timeout", "unprepared")
 
     def __init__(
         self,
@@ -123,6 +130,7 @@ class Acquisition:
         liveness: float | None = None,
         unprepared: bool = False,
         resolved: bool = False,
+        deadline: Deadline | None = None,
     ) -> None:
         self.mode = mode
         self.timeout = timeout
@@ -131,19 +139,31 @@ class Acquisition:
         self.liveness = liveness
         self.unprepared = unprepared
         self.resolved = resolved
+        self._deadline = deadline
 
     def deadline(self, loop: asyncio.AbstractEventLoop) -> Deadline:
-        """Return when the connection must be there."""
-        return Deadline(loop, None if self.timeout == math.inf else self.timeout)
+        """Return when the connection must be there: one point in time for all that it takes.
+
+        It is *timeout* from when it is first asked for, which is before anything is waited for.
+        """
+        deadline = self._deadline
+        if deadline is None:
+            deadline = self._deadline = Deadline(loop, self.timeout)
+        return deadline
+
+    def anew(self) -> None:
+        """Begin the time anew: a routing table was asked for before, which has a limit of its own."""
+        self._deadline = None
 
 
 class Shared:
     """What the pools of a driver have in common, one for each event loop."""
 
-    __slots__ = ("config", "homes", "listeners", "tls", "versions")
+    __slots__ = ("config", "homes", "keep", "listeners", "tls", "versions")
 
-    def __init__(self, config: PoolConfig) -> None:
+    def __init__(self, config: PoolConfig, keep: Callable[[Pool], None]) -> None:
         self.config = config
+        self.keep = keep  # called with a pool that has got a connection: it is to be closed with the driver
         self.listeners = Listeners()
         self.homes = HomeDatabases()
         self.tls = TlsContexts(config)
@@ -191,10 +211,25 @@ class Pool:
         self.loop = asyncio.get_running_loop()
         self.closed = False
         self._hosts: dict[Address, _Host] = {}
+        self._keep = shared.keep
+        self._openings: set[asyncio.Task[Connection]] = set()
         self._background: set[asyncio.Task[Any]] = set()
         self._opened = self._closed_count = self._acquired = self._timed_out = 0
         # Of the connections that there are, how many route by themselves, and how many do not.
         self._self_routing = self._not_self_routing = 0
+        self._life: AsyncGenerator[None, None] | None = self._until_loop_ends()
+        try:
+            self._life.__anext__().send(None)
+        except StopIteration:
+            pass
+
+    async def _until_loop_ends(self) -> AsyncGenerator[None, None]:
+        # asyncio.run() and its like close the asynchronous generators of their loop before they close that:
+        # the connections are closed with it, and not left to the garbage collector.
+        try:
+            yield
+        finally:
+            await self._shut()
 
     def stats(self) -> PoolStats:
         """Return how things are."""
@@ -218,6 +253,11 @@ class Pool:
     def routes_itself(self) -> bool:
         """Whether every connection's server sends statements on to where they belong (Bolt 5.8)."""
         return self._self_routing > 0 and not self._not_self_routing
+
+    @property
+    def unused(self) -> bool:
+        """Whether nobody has a connection, or waits for one."""
+        return not any(host.in_use or host.opening or host.waiters for host in list(self._hosts.values()))
 
     def in_use(self, address: Address) -> int:
         """Return how many connections to *address* are in use or being made."""
@@ -250,7 +290,7 @@ class Pool:
         """See to it that the way to *database* is known; return its name. Arguments as :meth:`acquire`."""
         return database
 
-    async def unreachable(self, address: Address) -> None:
+    async def unreachable(self, address: Address, reason: BaseException | None = None) -> None:
         """A server could not be reached, or a connection to it broke: close what is idle there."""
         host = self._hosts.get(address)
         if host is None:
@@ -266,7 +306,7 @@ class Pool:
     async def failure(self, connection: Connection, error: Neo4jError) -> None:
         """Draw the consequences of what a server said."""
         if isinstance(error, DatabaseUnavailable):
-            await self.unreachable(connection.address)
+            await self.unreachable(connection.address, error)
         elif isinstance(error, (NotALeader, ForbiddenOnReadOnlyDatabase)):
             await self.write_failure(connection.address, connection.database)
         else:
@@ -275,8 +315,12 @@ class Pool:
                 if code == _AUTHORIZATION_EXPIRED:
                     self._forget_logins(connection.address)
                 handled = connection.auth_manager.handle_security_exception(connection.auth, error)
-                if inspect.isawaitable(handled):
-                    handled = await handled
+                deadline = Deadline(self.loop, connection.patience)
+                try:
+                    handled = await supplied(handled, deadline, "handle_security_exception()")
+                except ConnectionAcquisitionTimeoutError as late:
+                    logger.error("an auth manager is not waited for any longer: %s", late)
+                    handled = False
                 if handled:
                     error._retryable = True
 
@@ -289,11 +333,13 @@ class Pool:
                 if not connection.relogin:
                     connection.stale = True
 
-    async def acquire_from(self, address: Address, want: Acquisition) -> Connection:
-        """Return a connection to *address*. As :meth:`acquire`."""
+    async def acquire_from(self, address: Address, want: Acquisition, parts: int = 1) -> Connection:
+        """Return a connection to *address*. As :meth:`acquire`.
+
+        Connecting has the first of so many *parts* of the time: the others are for other servers.
+        """
         listening = self.listeners.connection_acquired
         began = clock.monotonic() if listening else 0.0
-        deadline: Deadline | None = None
         while True:
             self._check_open()
             host = self._hosts.get(address)
@@ -304,14 +350,12 @@ class Pool:
                 connection = host.idle.pop()
                 connection.in_use = True
             else:
-                if deadline is None:
-                    deadline = want.deadline(self.loop)
-                granted = await self._granted(host, deadline)
+                granted = await self._granted(host, want.deadline(self.loop))
                 if granted is None:
-                    connection = await self._open(host, want, deadline)
+                    connection = await self._open(host, want, parts)
                     break
                 connection = granted
-            if await self._prepare(connection, want, deadline):
+            if await self._prepare(connection, want):
                 break
             # Its place is ours, or whoever came later would be served first.
             host.opening += 1
@@ -320,9 +364,10 @@ class Pool:
                 host.opening -= 1
                 self._vacant(host)
                 continue
-            connection = await self._open(host, want, deadline or want.deadline(self.loop))
+            connection = await self._open(host, want, parts)
             break
         self._acquired += 1
+        connection.patience = want.timeout
         if listening:
             event = ConnectionAcquired(
                 address, connection.server.connection_id, clock.monotonic() - began
@@ -340,7 +385,7 @@ class Pool:
         timer = None
         remaining = deadline.remaining()
         if remaining is not None:
-            timer = self.loop.call_later(remaining, _time_out, waiter, host, deadline.timeout)
+            timer = self.loop.call_later(remaining, _time_out, waiter, host, deadline)
         try:
             return await waiter
         except ConnectionAcquisitionTimeoutError:
@@ -362,7 +407,7 @@ class Pool:
             _drop_done(host.waiters)
             self._forget(host)
 
-    async def _prepare(self, connection: Connection, want: Acquisition, deadline: Deadline | None) -> bool:
+    async def _prepare(self, connection: Connection, want: Acquisition) -> bool:
         """Make an idle connection fit for a session; return False when it is not."""
         config = self.config
         try:
@@ -372,12 +417,16 @@ class Pool:
             if good:
                 liveness = want.liveness if want.liveness is not None else config.liveness_check_timeout
                 if liveness is not None and now - connection.idle_since > liveness:
-                    good = await connection.check(deadline or want.deadline(self.loop))
+                    # Half of the time is for a new one.
+                    limit = want.deadline(self.loop).part(2).within(_CHECK_SECONDS)
+                    good = await connection.check(limit)
+                    if not good:
+                        self._distrust(connection.address, now - liveness)
             if good and (want.force_auth or not want.unprepared):
                 manager = want.auth or config.auth
-                auth = manager.get_auth()
-                if inspect.isawaitable(auth):
-                    auth = await auth
+                at_hand, auth = token_at_hand(manager)
+                if not at_hand:
+                    auth = await supplied(manager.get_auth(), want.deadline(self.loop), "get_auth()")
                 same = auth is connection.auth and manager is connection.auth_manager and connection.auth_map
                 if not same or want.force_auth:
                     good = await self._log_in_again(connection, want, manager, auth)
@@ -386,6 +435,14 @@ class Pool:
             self.release(connection)
             raise
         return good
+
+    def _distrust(self, address: Address, since: float) -> None:
+        """A connection was idle for long and does not work: others that were are dropped unasked."""
+        host = self._hosts.get(address)
+        if host is not None:
+            for connection in [one for one in host.idle if one.idle_since < since]:
+                connection.kill()
+                self._retire(connection)
 
     async def _log_in_again(
         self, connection: Connection, want: Acquisition, manager: Any, auth: Any
@@ -400,31 +457,53 @@ class Pool:
             return False  # a new connection has the new credentials
         job = connection.log_in_again(manager, auth, token)
         if want.force_auth:
-            job.waiter = waiter = self.loop.create_future()
+            deadline = want.deadline(self.loop)
             try:
-                await waiter
+                await connection.answer(job, deadline)
+            except TimeoutExpired as error:
+                # There is no telling who is logged in now.
+                connection.kill()
+                self._timed_out += 1
+                raise ConnectionAcquisitionTimeoutError(
+                    f"{connection.address} did not answer the login within {deadline}"
+                ) from error
             except BoltError as error:
                 raise await connection.failed(error) from error.__cause__
         return True
 
     # ---------------------------------------------------------------- opening
 
-    async def _open(self, host: _Host, want: Acquisition, deadline: Deadline) -> Connection:
+    async def _open(self, host: _Host, want: Acquisition, parts: int) -> Connection:
         """Open a connection in a place that is counted already."""
+        task = self.loop.create_task(self._connect(host.address, want, parts))
+        self._openings.add(task)
         try:
-            connection = await self._connect(host.address, want, deadline)
+            await asyncio.wait((task,))
+            if task.cancelled():
+                raise ConnectionPoolError("the driver is closed")
+            connection = task.result()
         except BaseException as error:
+            if not task.done():
+                task.cancel()
+                self._background.add(task)
+                task.add_done_callback(self._opened_in_vain)
+            elif not task.cancelled() and task.exception() is None:
+                task.result().kill()
             host.opening -= 1
             self._vacant(host)
-            if isinstance(error, ServiceUnavailable):
-                await self.unreachable(host.address)
+            if isinstance(error, (ServiceUnavailable, ConnectionAcquisitionTimeoutError)):
+                # Silence is a reason to ask somebody else the next time.
+                await self.unreachable(host.address, error)
             raise
+        finally:
+            self._openings.discard(task)
         host.opening -= 1
         if self.closed:
             connection.kill()
             raise ConnectionPoolError("the driver is closed")
         connection.counted = True
         host.connections.add(connection)
+        self._keep(self)
         self._opened += 1
         if connection.routes_itself:
             self._self_routing += 1
@@ -435,26 +514,32 @@ class Pool:
             raise _no_relogin(connection)
         return connection
 
-    async def _connect(self, address: Address, want: Acquisition, deadline: Deadline) -> Connection:
+    def _opened_in_vain(self, task: asyncio.Task[Connection]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and task.exception() is None:
+            task.result().kill()
+
+    async def _connect(self, address: Address, want: Acquisition, parts: int) -> Connection:
         """Connect to one of the addresses that *address* stands for."""
         failure: ServiceUnavailable | None = None
-        for endpoint in [address] if want.resolved else await self._resolve(address):
+        deadline = want.deadline(self.loop)
+        endpoints = [address] if want.resolved else await self._resolve(address, deadline)
+        for left, endpoint in zip(range(len(endpoints), 0, -1), endpoints, strict=True):
             try:
-                return await self._connect_to(endpoint, address, want.auth or self.config.auth, deadline)
+                manager = want.auth or self.config.auth
+                return await self._connect_to(endpoint, address, manager, deadline, left + parts - 1)
             except ServiceUnavailable as error:
                 failure = error
         if failure is None:
             raise ServiceUnavailable(f"resolver= gave no address for {address}")
         raise failure
 
-    async def _resolve(self, address: Address) -> list[Address]:
+    async def _resolve(self, address: Address, deadline: Deadline) -> list[Address]:
         """Return what the user's resolver makes of *address*."""
         resolver = self.config.resolver
         if resolver is None:
             return [address]
-        addresses = resolver(address)
-        if inspect.isawaitable(addresses):
-            addresses = await addresses
+        addresses = await supplied(resolver(address), deadline, "resolver=")
         try:
             return [Address(one) for one in addresses]
         except (TypeError, ValueError) as error:
@@ -463,14 +548,14 @@ class Pool:
             ) from error
 
     async def _connect_to(
-        self, endpoint: Address, address: Address, manager: Any, deadline: Deadline
+        self, endpoint: Address, address: Address, manager: Any, deadline: Deadline, parts: int
     ) -> Connection:
         config = self.config
         began = clock.monotonic()
-        context = await self._tls.context()
-        auth = manager.get_auth()
-        if inspect.isawaitable(auth):
-            auth = await auth
+        context = await self._tls.context(deadline)
+        at_hand, auth = token_at_hand(manager)
+        if not at_hand:
+            auth = await supplied(manager.get_auth(), deadline, "get_auth()")
         where: dict[str, Any]
         if isinstance(endpoint, UnixAddress):
             where = {"unix": endpoint.host}
@@ -493,15 +578,22 @@ class Pool:
             memory=self._memory,
         )
         connection = Connection(opener, self, address, manager, auth)
+        connection.patience = math.inf if deadline.timeout is None else deadline.timeout
+        remaining = deadline.part(parts).remaining()
         try:
-            await opener.connect(connection, deadline.remaining())
+            await opener.connect(connection, math.inf if remaining is None else remaining)
         except TimeoutExpired as error:
-            if deadline.remaining() == 0.0:
+            if deadline.over:
                 self._timed_out += 1
-                raise _timed_out(address, deadline.timeout) from error
+                late = _timed_out(address, deadline)
+                late._retryable = True  # the silent server is not asked first the next time
+                raise late from error
             raise ServiceUnavailable(str(error)) from error
         except HandshakeError as error:
-            raise ServiceUnavailable(str(error)) from error
+            failure = ServiceUnavailable(str(error))
+            # What does not speak Bolt, or none of its versions, will not when it is asked again.
+            failure._retryable = error.reason in _PASSING
+            raise failure from error
         except Neo4jError as error:
             await self.failure(connection, error)
             raise
@@ -550,9 +642,18 @@ class Pool:
         host.idle.append(connection)
 
     async def _clean(self, connection: Connection) -> None:
-        """Wait until nothing is under way any more, then take the connection back."""
+        """Wait until nothing is under way any more, then take the connection back.
+
+        What was given up there is timed by the connection itself; a silent one is not waited for so long when
+        others wait for its place.
+        """
         try:
-            await connection.settle()
+            while not (connection.clean or connection.lost):
+                received = connection.bytes_received
+                await connection.settle(_IMPATIENCE)
+                silent = connection.bytes_received == received and not (connection.clean or connection.lost)
+                if silent and self._wanted(connection.address):
+                    connection.kill()
         except BaseException:
             connection.kill()
             raise
@@ -562,6 +663,11 @@ class Pool:
             else:
                 self._retire(connection)
 
+    def _wanted(self, address: Address) -> bool:
+        """Whether somebody waits for a connection to *address*."""
+        host = self._hosts.get(address)
+        return host is not None and any(not waiter.done() for waiter in host.waiters)
+
     def _retire(self, connection: Connection) -> None:
         """Close a connection that is no longer counted, in the background."""
         if not connection.counted:
@@ -570,7 +676,7 @@ class Pool:
         if connection.lost or not connection.clean:
             connection.kill()
         else:
-            self._spawn(connection.bye(_CLOSE_SECONDS))
+            self._spawn(connection.bye(CLOSE_TIMEOUT))
 
     def _uncount(self, connection: Connection) -> None:
         connection.counted = False
@@ -607,7 +713,7 @@ class Pool:
             del self._hosts[host.address]
 
     def _spawn(self, step: Coroutine[Any, Any, Any]) -> None:
-        task = self.loop.create_task(step)
+        task: asyncio.Task[Any] = self.loop.create_task(step)
         self._background.add(task)
         task.add_done_callback(self._background_done)
 
@@ -623,8 +729,18 @@ class Pool:
             raise ConnectionPoolError("the driver is closed")
 
     async def close(self) -> None:
-        """Close every connection. Those in use are cut; those that are idle say GOODBYE first."""
+        """Close every connection. Those in use are cut; those that are idle say GOODBYE first.
+
+        Whoever waits for a connection gets an error, also while one is being made.
+        """
+        life, self._life = self._life, None
+        if life is not None:
+            await life.aclose()  # calls _shut()
+
+    async def _shut(self) -> None:
         self.closed = True
+        for task in self._openings:
+            task.cancel()
         ends: list[Coroutine[Any, Any, Any]] = []
         connections: list[Connection] = []
         for host in list(self._hosts.values()):
@@ -639,34 +755,32 @@ class Pool:
                     connection.kill()
                     ends.append(connection.wait_closed())
                 else:
-                    ends.append(connection.bye(_CLOSE_SECONDS))
+                    ends.append(connection.bye(CLOSE_TIMEOUT))
         for end in ends:
             self._spawn(end)
         try:
             if self._background:
-                await asyncio.wait(tuple(self._background), timeout=2 * _CLOSE_SECONDS)
+                await asyncio.wait(tuple(self._background), timeout=CLOSE_TIMEOUT)
         finally:
             for connection in connections:
                 if not connection.lost:
                     connection.kill()
+        if self._background:
+            # Nothing of it has to wait for a peer any more.
+            await asyncio.wait(tuple(self._background), timeout=_IMPATIENCE)
 
     def abandon(self, *, shut: bool) -> None:
-        """Let go of every connection without its event loop, which is closed or another process's.
+        """Let go of every connection without its event loop, which is closed, stopped or another process's.
 
         With *shut* the server is told; without, the connection may still be in use elsewhere.
         """
-        self.closed = True
-        for host in self._hosts.values():
-            for connection in host.connections:
+        self._life = None
+        hosts, self._hosts = self._hosts, {}
+        for host in hosts.values():
+            for connection in list(host.connections):
                 connection.counted = False
-                transport = connection.protocol.transport
-                endpoint = None if transport is None else transport.get_extra_info("socket")
-                if shut and endpoint is not None:
-                    try:
-                        endpoint.shutdown(2)
-                    except OSError:
-                        pass
-        self._hosts.clear()
+                if shut:
+                    connection.forsake()
 
 
 class DirectPool(Pool):
@@ -686,13 +800,13 @@ def _drop_done(waiters: deque[asyncio.Future[Connection | None]]) -> None:
         waiters.popleft()
 
 
-def _time_out(waiter: asyncio.Future[Any], host: _Host, seconds: float | None) -> None:
+def _time_out(waiter: asyncio.Future[Any], host: _Host, deadline: Deadline) -> None:
     if not waiter.done():
-        waiter.set_exception(_timed_out(host.address, seconds))
+        waiter.set_exception(_timed_out(host.address, deadline))
 
 
-def _timed_out(address: Address, seconds: float | None) -> ConnectionAcquisitionTimeoutError:
-    return ConnectionAcquisitionTimeoutError(f"no connection to {address} within {seconds:g} s")
+def _timed_out(address: Address, deadline: Deadline) -> ConnectionAcquisitionTimeoutError:
+    return ConnectionAcquisitionTimeoutError(f"no connection to {address} within {deadline}")
 
 
 def _no_relogin(connection: Connection) -> ConfigurationError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import random
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +12,8 @@ from ..aio._clock import Deadline, TimeoutExpired, bounded
 from ..client.uri import DEFAULT_PORT
 from ..exceptions import (
     ConfigurationError,
+    ConnectionAcquisitionTimeoutError,
+    DriverError,
     Neo4jError,
     ReadServiceUnavailable,
     RoutingServiceUnavailable,
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["RoutedPool", "RoutingTable"]
 
 logger = logging.getLogger("asyncbolt.driver")
+
+# So many seconds more than a connection a router's answer may take.
+_ROUTE_SECONDS: Final = 5.0
 
 # So long a table is kept after it has expired.
 _PURGE_SECONDS: Final = 30.0
@@ -60,9 +64,10 @@ class RoutingTable:
         database: which; None: the default one, of a server that has no names for them.
         routers, readers, writers: addresses, each once.
         ttl: seconds for which it holds.
+        lost: addresses that were in it, and why they are not any more.
     """
 
-    __slots__ = ("database", "made", "no_writers", "readers", "routers", "ttl", "writers")
+    __slots__ = ("database", "lost", "made", "no_writers", "readers", "routers", "ttl", "writers")
 
     def __init__(
         self,
@@ -79,6 +84,7 @@ class RoutingTable:
         self.ttl = ttl
         self.made = clock.monotonic()
         self.no_writers = not self.writers
+        self.lost: dict[Address, BaseException] = {}
 
     @classmethod
     def parse(cls, database: str | None, answer: Mapping[str, Any]) -> RoutingTable:
@@ -127,8 +133,10 @@ class RoutingTable:
         """Return every address in it."""
         return {*self.routers, *self.readers, *self.writers}
 
-    def forget(self, address: Address) -> None:
+    def forget(self, address: Address, reason: BaseException | None = None) -> None:
         """Remove *address* from every role."""
+        if reason is not None and address in self.servers():
+            self.lost[address] = reason
         for servers in (self.routers, self.readers, self.writers):
             servers.pop(address, None)
 
@@ -148,33 +156,31 @@ class RoutedPool(Pool):
         self, want: Acquisition, database: str | None, *, guessed: bool = False, session: Any = None
     ) -> Connection:
         database = await self.refresh(want, database, guessed=guessed, session=session)
+        want.anew()
         while True:
-            address = self._select(want.mode, database)
+            address, parts = self._select(want.mode, database)
             try:
-                return await self.acquire_from(address, want)
-            except (ServiceUnavailable, SessionExpired):
-                await self.unreachable(address)
+                return await self.acquire_from(address, want, parts)
+            except (ServiceUnavailable, SessionExpired) as error:
+                await self.unreachable(address, error)
 
-    def _select(self, mode: str, database: str | None) -> Address:
+    def _select(self, mode: str, database: str | None) -> tuple[Address, int]:
+        """Return a server for statements of *mode*, and how many there are."""
         table = self.tables.get(database)
         servers: Iterable[Address] = ()
         if table is not None:
             servers = table.readers if mode == "r" else table.writers
         loads = {address: self.in_use(address) for address in servers}
         if not loads:
-            what = "reads" if mode == "r" else "writes"
-            kind = ReadServiceUnavailable if mode == "r" else WriteServiceUnavailable
-            raise SessionExpired(f"no server takes {what}") from kind(
-                f"the routing table of database {database!r} has no server left for {what}"
-            )
+            raise _no_server(mode, database, {} if table is None else table.lost)
         selector = self.config.selector
         if selector is not None:
             address = selector(list(loads), dict(loads))
             if address not in loads:
                 raise ConfigurationError("selector= must return one of the addresses that it is given")
-            return address
+            return address, len(loads)
         least = min(loads.values())
-        return random.choice([address for address, load in loads.items() if load == least])
+        return random.choice([address for address, load in loads.items() if load == least]), len(loads)
 
     # ---------------------------------------------------------------- tables
 
@@ -193,12 +199,15 @@ class RoutedPool(Pool):
         if lock is None:
             lock = self._locks[database] = asyncio.Lock()
         deadline = want.deadline(self.loop)
-        await bounded(
-            lock.acquire(),
-            deadline,
-            f"no routing table within {deadline.timeout} s",
-            undo=lambda _: lock.release(),
-        )
+        try:
+            await bounded(
+                lock.acquire(),
+                deadline,
+                f"no routing table within {deadline}",
+                undo=lambda _: lock.release(),
+            )
+        except TimeoutExpired as error:
+            raise ConnectionAcquisitionTimeoutError(str(error)) from None
         try:
             for name, old in list(self.tables.items()):
                 if old.purgeable():
@@ -221,9 +230,16 @@ class RoutedPool(Pool):
         # The address that the user gave comes first when nothing better is known.
         first = table is None or table.no_writers
         order = [self.address, *known] if first else [*known, self.address]
-        for router in order:
-            for address in await self._resolve(router):
-                found = await self._ask(address, want, database, session, errors)
+        deadline = want.deadline(self.loop)
+        # Their answers may take longer, since they may have to ask others.
+        endless = deadline.timeout is None
+        limit = Deadline(
+            self.loop, self.config.connection_timeout if endless else want.timeout + _ROUTE_SECONDS
+        )
+        for left, router in zip(range(len(order), 0, -1), order, strict=True):
+            addresses = await self._resolve(router, deadline)
+            for parts, address in zip(range(left + len(addresses) - 1, 0, -1), addresses, strict=False):
+                found = await self._ask(address, want, database, session, errors, limit, parts)
                 if found is not None:
                     self.tables[found.database] = found
                     logger.debug("%r from %s", found, address)
@@ -241,24 +257,32 @@ class RoutedPool(Pool):
         database: str | None,
         session: Any,
         errors: list[Exception],
+        limit: Deadline,
+        parts: int,
     ) -> RoutingTable | None:
+        """Ask *router*, which may use the first of so many *parts* of the time for each step."""
         impersonated_user = None if session is None else session._config.impersonated_user
         bookmarks = () if session is None else await session._current_bookmarks()
+        deadline = want.deadline(self.loop)
+        acquisition = Acquisition(
+            "r", want.timeout, want.auth, liveness=want.liveness, resolved=True, deadline=deadline
+        )
         try:
-            connection = await self.acquire_from(
-                router, Acquisition("r", want.timeout, want.auth, liveness=want.liveness, resolved=True)
-            )
+            connection = await self.acquire_from(router, acquisition, parts)
+            began = self.loop.time()
+            part = limit.part(parts)
             try:
-                seconds = max(want.timeout, self.config.connection_timeout)
                 answer = await bounded(
                     connection.route(database, impersonated_user, bookmarks),
-                    Deadline(self.loop, None if seconds == math.inf else seconds),
-                    f"{router} gave no routing table within {seconds:g} s",
+                    part,
+                    f"{router} gave no routing table within {part}",
                 )
             except TimeoutExpired as error:
                 connection.kill()
                 raise ServiceUnavailable(str(error)) from None
             finally:
+                # The time for connections does not run meanwhile.
+                deadline.put_off(self.loop.time() - began)
                 self.release(connection)
             return RoutingTable.parse(database, answer)
         except Neo4jError as error:
@@ -277,10 +301,10 @@ class RoutedPool(Pool):
             if address not in named:
                 await super().unreachable(address)
 
-    async def unreachable(self, address: Address) -> None:
+    async def unreachable(self, address: Address, reason: BaseException | None = None) -> None:
         for table in self.tables.values():
-            table.forget(address)
-        await super().unreachable(address)
+            table.forget(address, reason)
+        await super().unreachable(address, reason)
 
     async def write_failure(self, address: Address, database: str | None) -> None:
         table = self.tables.get(database)
@@ -293,15 +317,36 @@ def _is_fatal(error: Neo4jError) -> bool:
     return code in _FATAL or (code.startswith(_SECURITY) and code != _AUTHORIZATION_EXPIRED)
 
 
+def _no_server(mode: str, database: str | None, lost: Mapping[Address, BaseException]) -> SessionExpired:
+    """Return the error where a routing table has no server left for *mode*, because of what was *lost*."""
+    what = "reads" if mode == "r" else "writes"
+    kind = ReadServiceUnavailable if mode == "r" else WriteServiceUnavailable
+    reasons = "; ".join(dict.fromkeys(f"{address}: {error}" for address, error in lost.items()))
+    cause = kind(f"the routing table of database {database!r} has no server left for {what}")
+    errors = [error for error in lost.values() if isinstance(error, Exception)]
+    cause.__cause__ = _grouped(errors, "servers that the routing table named were lost")
+    failure = SessionExpired(f"no server takes {what}: {reasons}" if reasons else f"no server takes {what}")
+    failure.__cause__ = cause
+    # What is wrong with each of them is permanent: so it is with all.
+    failure._retryable = not errors or any(
+        not isinstance(error, DriverError) or error.is_retryable() for error in errors
+    )
+    return failure
+
+
 def _no_table(errors: list[Exception]) -> ServiceUnavailable:
     # What went wrong with all of them is permanent when it is with each.
     untrusted = bool(errors) and all(isinstance(error, UntrustedCertificate) for error in errors)
     kind: type[ServiceUnavailable] = UntrustedCertificate if untrusted else ServiceUnavailable
     reasons = "; ".join(dict.fromkeys(map(str, errors)))
-    return kind(f"no routing table to be had: {reasons}" if reasons else "no routing table to be had")
+    failure = kind(f"no routing table to be had: {reasons}" if reasons else "no routing table to be had")
+    failure._retryable = not errors or any(
+        not isinstance(error, DriverError) or error.is_retryable() for error in errors
+    )
+    return failure
 
 
-def _grouped(errors: list[Exception]) -> BaseException | None:
+def _grouped(errors: list[Exception], text: str = "every router failed") -> BaseException | None:
     """Return one exception for *errors*: a group where Python has them, otherwise a chain."""
     if not errors:
         return None
@@ -314,4 +359,4 @@ def _grouped(errors: list[Exception]) -> BaseException | None:
                 error.__cause__ = last
             last = error
         return last
-    return group("every router failed", errors)
+    return group(text, errors)

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import warnings
+import weakref
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
+from ..aio._clock import Deadline
 from ..client import bulk
 from ..client.stream import FetchResult
 from ..exceptions import (
     BoltError,
+    ConnectionAcquisitionTimeoutError,
     DriverError,
     Neo4jError,
     SessionError,
     TransactionError,
 )
 from . import clock
-from .auth import auth_map
+from .auth import auth_map, token_at_hand
 from .batches import Batches, execute, fetch
-from .bookmarks import Bookmarks
+from .bookmarks import Bookmarks, BookmarkStore
 from .constants import READ_ACCESS, WRITE_ACCESS
 from .notifications import TelemetryAPI
 from .pool import Acquisition
 from .query import Query
 from .result import AsyncResult, QueryWatch, ResultJob, ResultOwner
 from .retry import Retries
+from .supplied import supplied
 from .transaction import AsyncManagedTransaction, AsyncTransaction
 
 if TYPE_CHECKING:
@@ -49,6 +52,20 @@ _P = ParamSpec("_P")
 _MODES: Final = {READ_ACCESS: "r", WRITE_ACCESS: "w"}
 # How often an auto-commit statement that the server calls idempotent is run again.
 _AUTO_COMMIT_RETRIES: Final = 1
+
+
+class _JobEnd:
+    """Tells a session that its statement is answered, without keeping the session: the lane has the job."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = weakref.ref(session)
+
+    def __call__(self, job: ResultJob) -> None:
+        session = self._session()
+        if session is not None:
+            session._job_ended(job)
 
 
 class AsyncSession(ResultOwner):
@@ -74,6 +91,7 @@ class AsyncSession(ResultOwner):
         )
         self._bookmarks: frozenset[str] = self._initial
         self._from_manager: frozenset[str] = frozenset()
+        self._job_end = _JobEnd(self)
         self._pinned = False  # the database is known, and stays
         self._home_key: Any = None
 
@@ -100,13 +118,22 @@ class AsyncSession(ResultOwner):
         if connection is None:
             return
         warnings.warn(f"{self!r} was dropped while in use: close it", ResourceWarning, stacklevel=2)
+        self._let_go_elsewhere(connection)
+
+    def _let_go_elsewhere(self, connection: Connection) -> None:
+        """Give up *connection* and what runs on it, from wherever this is."""
+        self._connection = None
         try:
             connection.loop.call_soon_threadsafe(_let_go, connection)
         except RuntimeError:
-            pass
+            pass  # that loop is closed, and the connection with it
 
     async def close(self) -> None:
         """Give the connection back. A result that was not read is discarded, a transaction rolled back.
+
+        A statement that is under way is waited for as long as its server is there: when nothing has come from
+        it for some seconds, nor an answer to a new connection, the connection is cut. A transaction that is
+        not rolled back within 5 seconds is cut off as well, which undoes it.
 
         Raises:
             Neo4jError, ServiceUnavailable, SessionExpired: the transaction could not be rolled back. The
@@ -114,11 +141,19 @@ class AsyncSession(ResultOwner):
         """
         if self._is_closed:
             return
+        connection = self._connection
+        if connection is not None and connection.loop is not asyncio.get_running_loop():
+            self._is_closed = True
+            self._let_go_elsewhere(connection)
+            return
         try:
             result = self._latest
             if result is not None:
                 try:
-                    await result._drop()
+                    if connection is None or result._job.done:
+                        await result._drop()
+                    else:
+                        await connection.while_alive(result._drop())
                 except (BoltError, OSError) as error:
                     logger.warning("a result that was not read has failed: %s", error)
             transaction = self._transaction
@@ -146,6 +181,11 @@ class AsyncSession(ResultOwner):
     def _check_open(self) -> None:
         if self._is_closed:
             raise SessionError(self, "the session is closed")
+        connection = self._connection
+        if connection is not None and connection.loop is not asyncio.get_running_loop():
+            raise SessionError(
+                self, "the session is in use in another event loop: nothing was sent. Make one for this loop"
+            )
         if self._busy:
             raise SessionError(self, "the session is in use by another task: a session serves one at a time")
 
@@ -195,8 +235,10 @@ class AsyncSession(ResultOwner):
         """Return the name of the home database, and whether it is a guess."""
         token: Mapping[str, Any] | None = None
         if want.auth is not None:
-            auth = want.auth.get_auth()
-            token = auth_map(await auth if inspect.isawaitable(auth) else auth)
+            at_hand, auth = token_at_hand(want.auth)
+            if not at_hand:
+                auth = await supplied(want.auth.get_auth(), want.deadline(pool.loop), "get_auth()")
+            token = auth_map(auth)
         key = self._home_key = pool.homes.key(self._config.impersonated_user, token)
         if pool.routes_itself:
             name = pool.homes.get(key)
@@ -249,9 +291,9 @@ class AsyncSession(ResultOwner):
         manager = self._bookmark_manager
         if manager is None:
             return self._bookmarks
-        bookmarks = manager.get_bookmarks()
-        if inspect.isawaitable(bookmarks):
-            bookmarks = await bookmarks
+        bookmarks: Any = manager.at_hand() if type(manager) is BookmarkStore else None
+        if bookmarks is None:
+            bookmarks = await supplied(manager.get_bookmarks(), self._patience(), "get_bookmarks()")
         self._from_manager = self._initial.union(bookmarks)
         return self._from_manager
 
@@ -265,8 +307,18 @@ class AsyncSession(ResultOwner):
         manager = self._bookmark_manager
         if manager is not None:
             done = manager.update_bookmarks(self._from_manager, new)
-            if inspect.isawaitable(done):
+            if type(manager) is BookmarkStore and manager.keeps_to_itself:
                 await done
+                return
+            try:
+                await supplied(done, self._patience(), "update_bookmarks()")
+            except ConnectionAcquisitionTimeoutError as late:
+                # It was committed, whoever does not want to know.
+                logger.error("a bookmark manager is not waited for any longer: %s", late)
+
+    def _patience(self) -> Deadline:
+        """Return when a function of the user's must have answered."""
+        return Deadline(asyncio.get_running_loop(), self._config.connection_acquisition_timeout)
 
     async def last_bookmarks(self) -> Bookmarks:
         """Return the bookmarks of what was done last, or those that the session was made with.
@@ -335,7 +387,7 @@ class AsyncSession(ResultOwner):
             connection, extra = await self._ready(mode, metadata, timeout)
             self._tell_api(connection, TelemetryAPI.AUTO_COMMIT, told)
             job = ResultJob(
-                text, values, extra, fetch_size, None, streams=connection.many_results, on_end=self._job_ended
+                text, values, extra, fetch_size, None, streams=connection.many_results, on_end=self._job_end
             )
             job.watch = QueryWatch.of(connection, text, values, mode)
             result = AsyncResult(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import ssl
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import CertificateConfigurationError, ConfigurationError
+from .supplied import supplied
 
 if TYPE_CHECKING:
+    from ..aio._clock import Deadline
     from .config import PoolConfig
 
 __all__ = ["TlsContexts", "TrustAll", "TrustCustomCAs", "TrustStore", "TrustSystemCAs"]
@@ -57,11 +58,14 @@ class TlsContexts:
 
     def __init__(self, config: PoolConfig) -> None:
         self._config = config
-        self._context: ssl.SSLContext | None = None
-        self._certificate: Any = None
+        # One pair, since threads share it: the context, and the certificate that it was made with.
+        self._latest: tuple[ssl.SSLContext | None, Any] = (None, None)
 
-    async def context(self) -> ssl.SSLContext | None:
+    async def context(self, deadline: Deadline) -> ssl.SSLContext | None:
         """Return the context for the next connection; None: no TLS.
+
+        Args:
+            deadline: when the provider of the client's certificate must have answered.
 
         Raises:
             ConfigurationError: files of certificates cannot be read, or are no certificates.
@@ -74,16 +78,15 @@ class TlsContexts:
         certificate = None
         provider = config.client_certificate
         if provider is not None:
-            certificate = provider.get_certificate()
-            if inspect.isawaitable(certificate):
-                certificate = await certificate
+            certificate = await supplied(provider.get_certificate(), deadline, "get_certificate()")
+        context, known = self._latest
         # None stands for the one that was given last.
         if certificate is None:
-            certificate = self._certificate
-        if self._context is None or certificate is not self._certificate:
-            self._context = _new_context(config.trusted_certificates, certificate)
-            self._certificate = certificate
-        return self._context
+            certificate = known
+        if context is None or certificate is not known:
+            context = _new_context(config.trusted_certificates, certificate)
+            self._latest = context, certificate
+        return context
 
 
 def _new_context(trust: TrustStore, certificate: Any) -> ssl.SSLContext:

@@ -32,11 +32,19 @@ class _DriverBegin(Begin):
 
     def __init__(self, lease: Lease, extra: Mapping[str, Any], resolved: Callable[[Any], None]) -> None:
         super().__init__(lease, extra)
-        self.resolved = resolved
+        # Forgotten with the answer: the lane has BEGIN as long as the transaction is open, and would keep the
+        # session, which nobody would then notice to be dropped.
+        self.resolved: Callable[[Any], None] | None = resolved
 
     def on_done(self, summary: dict[str, Any]) -> None:
-        self.resolved(summary.get("db"))
+        resolved, self.resolved = self.resolved, None
+        if resolved is not None:
+            resolved(summary.get("db"))
         super().on_done(summary)
+
+    def on_error(self, error: BaseException) -> None:
+        self.resolved = None
+        super().on_error(error)
 
 
 class _Transaction(ResultOwner):
@@ -300,17 +308,19 @@ class _Transaction(ResultOwner):
         if self._closed_flag:
             raise TransactionError(self, "the transaction is closed")
         connection = self._connection
+        connection.check_loop()
         try:
             if self._error is None and not self._lease.over and not connection.lost:
-                for result in self._results:
-                    await result._leave_scope()
-                if not self._lease.over:
-                    waiter = connection.loop.create_future()
-                    connection.roll_back(Rollback(lease=self._lease, waiter=waiter))
-                    try:
-                        await waiter
-                    except BoltError as error:
-                        raise await connection.failed(error) from error.__cause__
+                with connection.closing():
+                    for result in self._results:
+                        await result._leave_scope()
+                    if not self._lease.over:
+                        waiter = connection.loop.create_future()
+                        connection.roll_back(Rollback(lease=self._lease, waiter=waiter))
+                        try:
+                            await waiter
+                        except BoltError as error:
+                            raise await connection.failed(error) from error.__cause__
         except asyncio.CancelledError:
             self._give_up()
             raise
