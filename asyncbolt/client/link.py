@@ -169,7 +169,7 @@ class Link:
 
     def _abort(self, error: BaseException) -> None:
         self._lane.close()
-        self._break(error)
+        self._cut(error)
 
     def forsake(self) -> None:
         """Close the connection without its event loop, which is closed or runs no more."""
@@ -300,6 +300,10 @@ class Link:
             _set(self._idle_waiter)
 
     def _break(self, error: BaseException) -> None:
+        """The server, or this program, has failed."""
+        self._cut(error)
+
+    def _cut(self, error: BaseException) -> None:
         transport = self._protocol.transport
         if transport is not None:
             transport.abort()

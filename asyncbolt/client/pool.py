@@ -355,16 +355,11 @@ class Pool:
         now = session.loop.time()
         good = session.is_connected and not self._too_old(entry, now) and not self._closing
         if good and now - entry.idle_since > _TRUSTED_SECONDS:
-            limit = deadline.within(_PING_SECONDS)
+            # Half of the time is for a new one.
+            limit = deadline.part(2).within(_PING_SECONDS)
             try:
                 await session.ping(timeout=limit.remaining())
-            except (BoltError, TimeoutExpired) as error:
-                if limit is deadline and deadline.over and isinstance(error, TimeoutExpired):
-                    # Too soon to say that it does not work.
-                    self._spawn(self._clean(entry))
-                    raise ConnectionAcquisitionTimeoutError(
-                        f"a session was asked whether it still works, and did not answer within {deadline}"
-                    ) from error
+            except (BoltError, TimeoutExpired):
                 good = False
                 session.abort()
                 self._distrust(now)

@@ -206,7 +206,7 @@ class Connection(Link):
         if isinstance(error, Neo4jError):
             await pool.failure(self, error)
         elif isinstance(error, ServiceUnavailable):
-            await pool.unreachable(self.address, error)
+            pool.unreachable(self.address, error)
             if pool.routed and type(error) is ServiceUnavailable:
                 expired = SessionExpired(*error.args, may_have_run=error.may_have_run)
                 expired.__cause__ = error.__cause__
@@ -416,6 +416,12 @@ class Connection(Link):
         super()._lost(error)
         if self.counted:
             self.pool.lost(self)
+
+    def _break(self, error: BaseException) -> None:
+        super()._break(error)
+        if self.counted:
+            # The server is silent: others are asked from now on.
+            self.pool.unreachable(self.address, error)
 
     def report_end(self) -> None:
         """Tell those who listen that the connection is gone."""

@@ -124,7 +124,9 @@ class AsyncDriver:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.close()
+        # Who cancels waits for nothing more.
+        cancelled = kind is not None and issubclass(kind, asyncio.CancelledError)
+        await self._close(0.0 if cancelled else CLOSE_TIMEOUT)
 
     def __del__(self) -> None:
         pools = getattr(self, "_pools", None)
@@ -136,6 +138,9 @@ class AsyncDriver:
 
         Takes 5 seconds at most. What is left then is cut.
         """
+        await self._close(CLOSE_TIMEOUT)
+
+    async def _close(self, seconds: float) -> None:
         with self._lock:
             self._closed = True
             pools = {*self._pools.values(), *self._kept}
@@ -161,12 +166,12 @@ class AsyncDriver:
                     elsewhere[asyncio.wrap_future(future)] = pool
         try:
             for pool in mine:
-                await pool.close()
+                await pool.close(seconds)
         finally:
             if elsewhere:
                 # A loop may be busy, or stop before it comes to it.
                 try:
-                    await asyncio.wait(elsewhere, timeout=CLOSE_TIMEOUT)
+                    await asyncio.wait(elsewhere, timeout=seconds)
                 finally:
                     for end, pool in elsewhere.items():
                         end.add_done_callback(seen)

@@ -217,6 +217,7 @@ class Pool:
         self._opened = self._closed_count = self._acquired = self._timed_out = 0
         # Of the connections that there are, how many route by themselves, and how many do not.
         self._self_routing = self._not_self_routing = 0
+        self._closing_seconds = CLOSE_TIMEOUT
         self._life: AsyncGenerator[None, None] | None = self._until_loop_ends()
         try:
             self._life.__anext__().send(None)
@@ -290,7 +291,7 @@ class Pool:
         """See to it that the way to *database* is known; return its name. Arguments as :meth:`acquire`."""
         return database
 
-    async def unreachable(self, address: Address, reason: BaseException | None = None) -> None:
+    def unreachable(self, address: Address, reason: BaseException | None = None) -> None:
         """A server could not be reached, or a connection to it broke: close what is idle there."""
         host = self._hosts.get(address)
         if host is None:
@@ -306,7 +307,7 @@ class Pool:
     async def failure(self, connection: Connection, error: Neo4jError) -> None:
         """Draw the consequences of what a server said."""
         if isinstance(error, DatabaseUnavailable):
-            await self.unreachable(connection.address, error)
+            self.unreachable(connection.address, error)
         elif isinstance(error, (NotALeader, ForbiddenOnReadOnlyDatabase)):
             await self.write_failure(connection.address, connection.database)
         else:
@@ -493,7 +494,7 @@ class Pool:
             self._vacant(host)
             if isinstance(error, (ServiceUnavailable, ConnectionAcquisitionTimeoutError)):
                 # Silence is a reason to ask somebody else the next time.
-                await self.unreachable(host.address, error)
+                self.unreachable(host.address, error)
             raise
         finally:
             self._openings.discard(task)
@@ -728,11 +729,12 @@ class Pool:
         if self.closed:
             raise ConnectionPoolError("the driver is closed")
 
-    async def close(self) -> None:
-        """Close every connection. Those in use are cut; those that are idle say GOODBYE first.
+    async def close(self, seconds: float = CLOSE_TIMEOUT) -> None:
+        """Close every connection within *seconds*. Those in use are cut; those that are idle say GOODBYE.
 
         Whoever waits for a connection gets an error, also while one is being made.
         """
+        self._closing_seconds = seconds
         life, self._life = self._life, None
         if life is not None:
             await life.aclose()  # calls _shut()
@@ -755,12 +757,12 @@ class Pool:
                     connection.kill()
                     ends.append(connection.wait_closed())
                 else:
-                    ends.append(connection.bye(CLOSE_TIMEOUT))
+                    ends.append(connection.bye(self._closing_seconds))
         for end in ends:
             self._spawn(end)
         try:
             if self._background:
-                await asyncio.wait(tuple(self._background), timeout=CLOSE_TIMEOUT)
+                await asyncio.wait(tuple(self._background), timeout=self._closing_seconds)
         finally:
             for connection in connections:
                 if not connection.lost:

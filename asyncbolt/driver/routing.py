@@ -162,7 +162,7 @@ class RoutedPool(Pool):
             try:
                 return await self.acquire_from(address, want, parts)
             except (ServiceUnavailable, SessionExpired) as error:
-                await self.unreachable(address, error)
+                self.unreachable(address, error)
 
     def _select(self, mode: str, database: str | None) -> tuple[Address, int]:
         """Return a server for statements of *mode*, and how many there are."""
@@ -245,9 +245,9 @@ class RoutedPool(Pool):
                     logger.debug("%r from %s", found, address)
                     if session is not None:
                         session._database_resolved(found.database)
-                    await self._drop_strangers()
+                    self._drop_strangers()
                     return found.database
-            await self.unreachable(router)
+            self.unreachable(router)
         raise _no_table(errors) from _grouped(errors)
 
     async def _ask(
@@ -294,17 +294,17 @@ class RoutedPool(Pool):
         logger.debug("no routing table from %s: %r", router, errors[-1])
         return None
 
-    async def _drop_strangers(self) -> None:
+    def _drop_strangers(self) -> None:
         """Close what is idle to addresses that no table names any more."""
         named = {self.address}.union(*(table.servers() for table in self.tables.values()))
         for address in list(self._hosts):
             if address not in named:
-                await super().unreachable(address)
+                super().unreachable(address)
 
-    async def unreachable(self, address: Address, reason: BaseException | None = None) -> None:
+    def unreachable(self, address: Address, reason: BaseException | None = None) -> None:
         for table in self.tables.values():
             table.forget(address, reason)
-        await super().unreachable(address, reason)
+        super().unreachable(address, reason)
 
     async def write_failure(self, address: Address, database: str | None) -> None:
         table = self.tables.get(database)
