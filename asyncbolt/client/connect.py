@@ -383,7 +383,7 @@ class Opener:
             login = link._login(user_agent, token, self._login_options)
             waiter: asyncio.Future[Any] = login.waiter  # type: ignore[assignment]
             await bounded(waiter, deadline, f"{self.address} did not answer the login within {deadline}")
-            link._hear_hints(connection.hints)
+            link._greeted(connection.hints)
         except BaseException as error:
             await _drop(protocol)
             if isinstance(error, (HandshakeError, ServiceUnavailable)):

@@ -71,6 +71,7 @@ class Link:
         self._silence: float | None = None  # seconds without a byte after which an answer is given up
         self._silence_timer: asyncio.TimerHandle | None = None
         self._closing = None
+        self._logged_in = False
         protocol._own(self)
 
     # ---------------------------------------------------------------- what is known
@@ -102,7 +103,7 @@ class Link:
     @property
     def is_connected(self) -> bool:
         """Whether the connection is up, as far as is known; :meth:`ping` finds out."""
-        return self._lane.error is None and not self._lane.closing
+        return self._logged_in and self._lane.error is None and not self._lane.closing
 
     # ---------------------------------------------------------------- opening and closing
 
@@ -344,8 +345,9 @@ class Link:
         name, seconds = overdue.message.name, self._opener.reset_timeout
         self._break(ServiceUnavailable(f"the server did not answer {name} within {seconds:g} s"))
 
-    def _hear_hints(self, hints: Mapping[str, Any]) -> None:
-        """Follow what the server said of itself in HELLO's answer (Bolt 4.1+)."""
+    def _greeted(self, hints: Mapping[str, Any]) -> None:
+        """The login has succeeded: follow what the server said of itself in HELLO's answer (Bolt 4.1+)."""
+        self._logged_in = True
         seconds = hints.get("connection.recv_timeout_seconds")
         if isinstance(seconds, int) and not isinstance(seconds, bool) and seconds > 0:
             self._silence = seconds

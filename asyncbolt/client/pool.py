@@ -315,7 +315,11 @@ class Pool:
         try:
             await asyncio.wait((task,))
             if task.cancelled():
-                raise ConnectionPoolError("the pool is closed")
+                raise ConnectionPoolError(
+                    "the pool is closed"
+                    if self._closing
+                    else "connecting was cancelled by a function that it called"
+                )
             session = task.result()
         except BaseException as error:
             self._stop_opening(task)

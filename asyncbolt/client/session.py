@@ -391,8 +391,9 @@ class ClientSession(Link):
         if self.is_connected:
             return
         again = self._again
-        if again is None or again.task.done():
-            again = self._again = _Reconnection(self._loop.create_task(self._connect_again()))
+        if again is None or again.task.done() or not again.waiting:
+            before = None if again is None or again.task.done() else again.task
+            again = self._again = _Reconnection(self._loop.create_task(self._connect_again(before)))
         task = again.task
         again.waiting += 1
         try:
@@ -407,7 +408,9 @@ class ClientSession(Link):
             raise LocalProtocolError("the session was closed while it was connecting again")
         task.result()
 
-    async def _connect_again(self) -> None:
+    async def _connect_again(self, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait((before,))  # it was given up, and is about to end
         if self._closing is not None:
             await asyncio.shield(self._closing)
         else:

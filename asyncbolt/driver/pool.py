@@ -481,7 +481,11 @@ class Pool:
         try:
             await asyncio.wait((task,))
             if task.cancelled():
-                raise ConnectionPoolError("the driver is closed")
+                raise ConnectionPoolError(
+                    "the driver is closed"
+                    if self.closed
+                    else f"connecting to {host.address} was cancelled by a function that it called"
+                )
             connection = task.result()
         except BaseException as error:
             if not task.done():

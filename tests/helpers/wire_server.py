@@ -246,8 +246,10 @@ class WireServer:
         password: str | None = None,
         ssl: Any = None,
         host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
         self.host = host
+        self.port = port
         self.versions = versions
         self.manifest = manifest
         self.password = password
@@ -265,8 +267,8 @@ class WireServer:
 
     async def __aenter__(self) -> WireServer:
         loop = asyncio.get_running_loop()
-        self.server = await loop.create_server(lambda: Peer(self), self.host, 0, ssl=self.ssl)
-        self.port: int = self.server.sockets[0].getsockname()[1]
+        self.server = await loop.create_server(lambda: Peer(self), self.host, self.port, ssl=self.ssl)
+        self.port = self.server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *exc: object) -> None:
