@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from typing import Any
 
@@ -17,8 +18,11 @@ def close_orphan(transport: asyncio.BaseTransport, loop: asyncio.AbstractEventLo
     loop still has it in its books.
     """
     wrapped: Any = transport.get_extra_info("socket")
-    with contextlib.suppress(OSError, AttributeError):
-        wrapped.shutdown(socket.SHUT_RDWR)
+    if wrapped is not None and wrapped.fileno() >= 0:
+        with contextlib.suppress(OSError):
+            # Another descriptor of the same connection, since not every transport's socket can do that.
+            with socket.socket(fileno=os.dup(wrapped.fileno())) as same:
+                same.shutdown(socket.SHUT_RDWR)
     if not loop.is_closed():
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(_abort, transport)

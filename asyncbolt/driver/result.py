@@ -339,6 +339,7 @@ class AsyncResult:
     async def _news(self) -> None:
         """Wait until something has happened to the job."""
         job = self._job
+        self._connection.check_loop()
         job.news = self._connection.pool.loop.create_future()
         try:
             await job.news

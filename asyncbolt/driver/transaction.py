@@ -229,6 +229,7 @@ class _Transaction(ResultOwner):
             raise TransactionError(self, "the transaction is closed")
         if self._error is not None:
             raise TransactionError(self, "the transaction has failed") from self._error
+        self._connection.check_loop()
 
     # ---------------------------------------------------------------- what its results tell
 
