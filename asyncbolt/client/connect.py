@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from .._constants import Message, Version
+from .._hints import Awaited, check_call, keywords_only, reason
 from ..aio._clock import Deadline, TimeoutExpired, bounded
 from ..aio.client import BoltClientProtocol
 from ..aio.tls import client_context
@@ -19,6 +20,7 @@ from ..exceptions import (
     BoltError,
     ConfigurationError,
     HandshakeError,
+    LocalProtocolError,
     Neo4jError,
     ServiceUnavailable,
     UntrustedCertificate,
@@ -291,11 +293,11 @@ class Opener:
             raise
         except _ssl.SSLCertVerificationError as error:
             raise UntrustedCertificate(
-                f"the certificate of {address} is not trusted: {error.verify_message}"
+                f"the certificate of {address} is not trusted: {error.verify_message or reason(error)}"
             ) from error
         except _ssl.SSLError as error:
             raise ServiceUnavailable(
-                f"no TLS with {address}, which may be a server without it: {error.reason or error}"
+                f"no TLS with {address}, which may be a server without it: {error.reason or reason(error)}"
             ) from error
         except OSError as error:
             reached = isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError)
@@ -303,7 +305,7 @@ class Opener:
                 hint = " (or it does not speak TLS)"
             else:
                 hint = ""
-            raise ServiceUnavailable(f"cannot connect to {address}{hint}: {error}") from error
+            raise ServiceUnavailable(f"cannot connect to {address}{hint}: {reason(error)}") from error
 
     def _explained(self, error: BoltError) -> BoltError:
         """Name the server in an error that does not."""
@@ -362,10 +364,13 @@ async def _quietly(step: Any) -> None:
         pass
 
 
-class Connecting:
+class Connecting(Awaited):
     """What :func:`connect` returns: await it for a session, or use it with ``async with``."""
 
     __slots__ = ("_opener", "_session")
+
+    _call = "connect(...)"
+    _gives = "session"
 
     def __init__(self, opener: Opener) -> None:
         self._opener = opener
@@ -375,6 +380,8 @@ class Connecting:
         return self._opener.open().__await__()
 
     async def __aenter__(self) -> ClientSession:
+        if self._session is not None:
+            raise LocalProtocolError("this connect() has given its session: call connect() again for another")
         self._session = await self._opener.open()
         return self._session
 
@@ -387,6 +394,25 @@ class Connecting:
             await session.__aexit__(kind, error, traceback)
 
 
+def check_unknown(kwargs: Mapping[str, Any], caller: str, *functions: Callable[..., Any]) -> None:
+    """Check that what is left for the class of the protocol can be given to it.
+
+    Args:
+        kwargs: everything that *caller* was given and has no argument for.
+        caller: the name of a function.
+        functions: that function and others, whose arguments may be meant.
+
+    Raises:
+        UnknownArgument: an argument does not exist.
+    """
+    known = [name for function in functions for name in inspect.signature(function).parameters]
+    rest = {name: value for name, value in kwargs.items() if name not in known}
+    if rest:
+        made = kwargs.get("protocol_class") or BoltClientProtocol
+        check_call(made, rest, [name for name in known if name not in ("kwargs", "loop")], caller)
+
+
+@keywords_only(1, "connect(uri, auth=(user, password), ...)")
 def connect(
     uri: str | None = None,
     *,
@@ -457,6 +483,8 @@ def connect(
         ConfigurationError: the arguments make no sense.
         TimeoutError: the time is over.
     """
+    if kwargs:
+        check_unknown({**kwargs, "protocol_class": protocol_class}, "connect", connect)
     return Connecting(
         Opener(
             uri,

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from .._constants import Message
+from .._hints import AsyncContext, UnknownArgument, unknown_arguments
 from ..exceptions import LocalProtocolError
 from . import bulk
 from .lane import Group, Reset, Statement
@@ -63,7 +64,7 @@ class AuthToken(dict[str, Any]):
     __str__ = __repr__
 
 
-class ClientSession(Link):
+class ClientSession(Link, AsyncContext):
     """A connection to a Bolt server. Any number of tasks may use it at once.
 
     Made by :func:`asyncbolt.connect`. Requests are written in the order in which they are asked for, without
@@ -375,8 +376,7 @@ class ClientSession(Link):
 
     def _extra(self, options: Mapping[str, Any]) -> Mapping[str, Any] | None:
         if not options.keys() <= _OPTIONS:
-            unknown = ", ".join(sorted(options.keys() - _OPTIONS))
-            raise TypeError(f"unknown keyword argument: {unknown}")
+            raise UnknownArgument(unknown_arguments(options.keys() - _OPTIONS, _OPTIONS, "keyword argument"))
         if self._default_extra is not None:
             return {**self._default_extra, **options}
         return options

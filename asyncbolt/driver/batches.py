@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .._hints import AsyncRows
 from ..client.lane import Lease, Statement
 from ..client.stream import FetchJob, FetchResult
+from ..exceptions import LocalProtocolError, ResultConsumedError
 from .result import AsyncResult, QueryWatch
 
 if TYPE_CHECKING:
@@ -71,14 +73,14 @@ async def _watched(
         watch.end(rows, error, summary.get("db"))
 
 
-class Batches:
+class Batches(AsyncRows):
     """The rows of a query, as lists of tuples in the portions in which they arrive.
 
     Iterate over it with ``async for``; ``async with`` closes it at the end of the block. Leaving it early
     discards the rest of the rows.
     """
 
-    __slots__ = ("_arguments", "_closed", "_result", "_start")
+    __slots__ = ("_arguments", "_closed", "_result", "_start", "_starting")
 
     def __init__(
         self, start: Callable[..., Coroutine[Any, Any, AsyncResult]], *arguments: Any
@@ -87,6 +89,7 @@ class Batches:
         self._arguments = arguments
         self._result: AsyncResult | None = None
         self._closed = False
+        self._starting = False
 
     @property
     def fields(self) -> list[str]:
@@ -120,7 +123,16 @@ class Batches:
             raise StopAsyncIteration
         result = self._result
         if result is None:
-            result = self._result = await self._start(*self._arguments)
+            if self._starting:
+                raise LocalProtocolError("another task is reading this result")
+            self._starting = True
+            try:
+                result = self._result = await self._start(*self._arguments)
+            finally:
+                self._starting = False
+            if self._closed:
+                await result._exhaust(ending=True)
+                raise ResultConsumedError(result, "another task left this result before it was there")
         result._check_readable()
         rows = await result._piece()
         if rows is None:
@@ -132,4 +144,4 @@ class Batches:
         self._closed = True
         result = self._result
         if result is not None and not result._ended and not result._out_of_scope:
-            await result._exhaust()
+            await result._exhaust(ending=True)

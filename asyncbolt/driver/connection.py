@@ -14,6 +14,8 @@ from ..client.stream import FetchJob, FetchResult
 from ..exceptions import (
     BoltError,
     ConfigurationError,
+    DriverError,
+    LocalProtocolError,
     Neo4jError,
     ServiceUnavailable,
     SessionExpired,
@@ -199,6 +201,10 @@ class Connection(Link):
         pool = self.pool
         if isinstance(error, Neo4jError):
             await pool.failure(self, error)
+        elif isinstance(error, LocalProtocolError) and pool.closed:
+            closed = DriverError("the driver is closed")
+            closed.__cause__ = error
+            error = closed
         elif isinstance(error, ServiceUnavailable):
             await pool.unreachable(self.address)
             if pool.routed and type(error) is ServiceUnavailable:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
+from .._hints import AsyncContext, keywords_only, unknown_arguments
 from ..exceptions import ConfigurationError, DriverError, Neo4jError
 from .addressing import Address
 from .auth import AsyncAuthManagers
@@ -20,7 +22,7 @@ from .listeners import DriverListener
 from .notifications import RoutingControl, TelemetryAPI
 from .pages import Pages
 from .pool import DirectPool, Pool, PoolStats, Shared
-from .query import Query, unit_of_work
+from .query import Query, check_query, merged, unit_of_work
 from .result import AsyncResult
 from .routing import RoutedPool
 from .server_info import ServerInfo
@@ -56,6 +58,7 @@ class AsyncGraphDatabase:
     """Where drivers come from."""
 
     @staticmethod
+    @keywords_only(1, "driver(uri, auth=(user, password), ...)")
     def driver(uri: str, *, auth: Any = None, **options: Unpack[DriverOptions]) -> AsyncDriver:
         """Return a driver. Nothing is connected yet: :meth:`AsyncDriver.verify_connectivity` does.
 
@@ -90,7 +93,7 @@ class AsyncGraphDatabase:
         return BookmarkStore(initial_bookmarks, bookmarks_supplier, bookmarks_consumer)
 
 
-class AsyncDriver:
+class AsyncDriver(AsyncContext):
     """A pool of connections, and the sessions that use it. Made by :meth:`AsyncGraphDatabase.driver`.
 
     It may be used by any number of tasks, from several event loops (each has connections of its own), and
@@ -114,6 +117,7 @@ class AsyncDriver:
     # ---------------------------------------------------------------- open and closed
 
     async def __aenter__(self) -> AsyncDriver:
+        self._check_open()
         return self
 
     async def __aexit__(
@@ -197,6 +201,7 @@ class AsyncDriver:
 
     # ---------------------------------------------------------------- sessions
 
+    @keywords_only(1, "session(database='neo4j', ...)")
     def session(self, **options: Unpack[SessionOptions]) -> AsyncSession:
         """Return a session, to be used with ``async with``.
 
@@ -283,9 +288,16 @@ class AsyncDriver:
             if wrong:
                 raise ValueError(
                     f"no parameter by keyword ends in a single '_', as {', '.join(wrong)} does: options do."
-                    " It is misspelt, or belongs into parameters_"
+                    f" It is misspelt, or belongs into parameters_"
+                    f" ({unknown_arguments(wrong, _QUERY_OPTIONS, 'option')})"
                 )
-        parameters = {**parameters_, **kwargs} if parameters_ else kwargs
+        check_query(query_)
+        parameters = merged(parameters_, kwargs)
+        if not callable(result_transformer_):
+            raise TypeError(
+                "result_transformer_ is a coroutine function that takes a result, such as"
+                f" AsyncResult.to_df, not {type(result_transformer_).__name__}"
+            )
         if isinstance(query_, Query):
             work: Any = unit_of_work(query_.metadata, query_.timeout)(_work)
             text = query_.text
@@ -435,9 +447,25 @@ async def _work(
     parameters: Mapping[str, Any],
     transformer: Callable[[AsyncResult], Awaitable[Any]],
 ) -> Any:
-    return await transformer(await transaction.run(query, parameters))
+    made = transformer(await transaction.run(query, parameters))
+    if not hasattr(made, "__await__") and not inspect.isawaitable(made):
+        raise TypeError(
+            "result_transformer_ is a coroutine function: what it returned cannot be awaited, being"
+            f" {type(made).__name__}. Write 'async def'"
+        )
+    return await made
 
 
+_QUERY_OPTIONS: Final = (
+    "auth_",
+    "bookmark_manager_",
+    "database_",
+    "impersonated_user_",
+    "parameters_",
+    "query_",
+    "result_transformer_",
+    "routing_",
+)
 _CONTROLS: Final[dict[Any, str]] = {control.value: control.value for control in RoutingControl}
 _NO_OPTIONS: Final[dict[str, Any]] = {}
 

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
+from .._hints import AsyncContext, check_parameters
 from ..client import bulk
 from ..client.stream import FetchResult
 from ..exceptions import (
@@ -25,7 +26,7 @@ from .bookmarks import Bookmarks
 from .constants import READ_ACCESS, WRITE_ACCESS
 from .notifications import TelemetryAPI
 from .pool import Acquisition
-from .query import Query
+from .query import Query, check_query, merged
 from .result import AsyncResult, QueryWatch, ResultJob, ResultOwner
 from .retry import Retries
 from .transaction import AsyncManagedTransaction, AsyncTransaction
@@ -51,7 +52,7 @@ _MODES: Final = {READ_ACCESS: "r", WRITE_ACCESS: "w"}
 _AUTO_COMMIT_RETRIES: Final = 1
 
 
-class AsyncSession(ResultOwner):
+class AsyncSession(ResultOwner, AsyncContext):
     """Statements and transactions, one after the other, each seeing what those before it did.
 
     Made by :meth:`AsyncDriver.session`. A session is used by one task at a time; it is cheap, and holds a
@@ -273,8 +274,7 @@ class AsyncSession(ResultOwner):
 
         A result that is not read to its end is discarded first.
         """
-        if self._auto_result is not None:
-            await self._auto_result._drop()
+        await self._leave_result()
         return Bookmarks.from_raw_values(self._bookmarks)
 
     # ---------------------------------------------------------------- auto-commit statements
@@ -303,12 +303,9 @@ class AsyncSession(ResultOwner):
             PackError: a parameter cannot be packed; nothing was sent.
         """
         self._check_open()
-        if not query:
-            raise ValueError("a query must not be empty")
-        if not isinstance(query, (str, Query)):
-            raise TypeError(f"a query is a string or a Query, not {type(query).__name__}")
+        check_query(query)
+        values = merged(parameters, kwargs)
         await self._quiet()
-        values = {**parameters, **kwargs} if parameters else kwargs
         self._busy = True
         try:
             return await self._run(query, values, self._config.fetch_size)
@@ -322,6 +319,17 @@ class AsyncSession(ResultOwner):
             raise TransactionError(self._transaction, "a transaction is open: run the query in it, or end it")
         if self._auto_result is not None:
             await self._auto_result._buffer()
+            self._check_open()  # others may have waited too
+
+    async def _leave_result(self) -> None:
+        """Drop the result of the auto-commit statement before, unless another task is reading it."""
+        result = self._auto_result
+        if result is not None:
+            if result._job.news is not None:
+                raise SessionError(
+                    self, "another task is reading a result of this session: a session serves one at a time"
+                )
+            await result._drop()
 
     async def _run(
         self, query: str | Query, values: Mapping[str, Any], fetch_size: int | None
@@ -436,6 +444,8 @@ class AsyncSession(ResultOwner):
     async def _auto(
         self, kind: Callable[..., Awaitable[Any]], query: str | Query, parameters: Mapping[str, Any] | None
     ) -> Any:
+        check_query(query)
+        check_parameters(parameters)
         mode = _MODES[self._config.default_access_mode]
 
         async def work(connection: Connection, extra: Mapping[str, Any]) -> Any:
@@ -496,9 +506,11 @@ class AsyncSession(ResultOwner):
     async def _run_batches(
         self, query: str | Query, parameters: Mapping[str, Any] | None, fetch_size: int | None
     ) -> AsyncResult:
+        check_query(query)
+        values = merged(parameters, {})
         await self._quiet()
         return await self._run(
-            query, parameters or {}, self._config.fetch_size if fetch_size is None else fetch_size
+            query, values, self._config.fetch_size if fetch_size is None else fetch_size
         )
 
     async def execute_many(
@@ -515,6 +527,9 @@ class AsyncSession(ResultOwner):
 
         Arguments, and what is committed when it fails: as :meth:`asyncbolt.ClientSession.execute_many`.
         """
+
+        check_query(query)
+        check_parameters(parameters)
 
         async def work(connection: Connection, extra: Mapping[str, Any]) -> BulkSummary:
             return await bulk.execute_many(
@@ -573,7 +588,8 @@ class AsyncSession(ResultOwner):
         """
         self._check_open()
         if self._auto_result is not None:
-            await self._auto_result._drop()
+            await self._leave_result()
+            self._check_open()
         if self._transaction is not None:
             raise TransactionError(self._transaction, "a transaction is open already")
         self._busy = True
@@ -657,9 +673,13 @@ class AsyncSession(ResultOwner):
     ) -> Any:
         self._check_open()
         if not callable(function):
-            raise TypeError(f"a unit of work is a coroutine function, not {type(function).__name__}")
+            raise TypeError(
+                "a unit of work is a coroutine function that takes a transaction, not"
+                f" {type(function).__name__}"
+            )
         if self._auto_result is not None:
-            await self._auto_result._drop()
+            await self._leave_result()
+            self._check_open()
         if self._transaction is not None:
             raise TransactionError(self._transaction, "a transaction is open already")
         metadata = getattr(function, "metadata", None)
@@ -669,11 +689,21 @@ class AsyncSession(ResultOwner):
         told: set[TelemetryAPI] = set()
         while True:
             try:
-                transaction = await self._open(
-                    AsyncManagedTransaction, mode, metadata, timeout, api, told, pipelined=pipelined
-                )
+                self._busy = True
                 try:
-                    result = await function(transaction, *arguments, **keywords)
+                    transaction = await self._open(
+                        AsyncManagedTransaction, mode, metadata, timeout, api, told, pipelined=pipelined
+                    )
+                finally:
+                    self._busy = False
+                try:
+                    work = function(transaction, *arguments, **keywords)
+                    if not hasattr(work, "__await__") and not inspect.isawaitable(work):
+                        raise TypeError(
+                            f"a unit of work is a coroutine function: {_named(function)} returned"
+                            f" {_named(type(work))}, which cannot be awaited. Write 'async def'"
+                        )
+                    result = await work
                 except asyncio.CancelledError:
                     transaction._cancel()
                     raise
@@ -699,7 +729,12 @@ class AsyncSession(ResultOwner):
                 if delay is None:
                     raise
                 logger.warning("a transaction failed and is tried again in %.3f s: %s", delay, error)
-            await clock.sleep(delay)
+            self._busy = True
+            try:
+                await clock.sleep(delay)
+            finally:
+                self._busy = False
+            self._check_open()
 
     # ---------------------------------------------------------------- what drivers ask
 
@@ -720,6 +755,10 @@ class AsyncSession(ResultOwner):
             return question(connection)
         finally:
             self._let_go()
+
+
+def _named(thing: Any) -> str:
+    return getattr(thing, "__qualname__", None) or type(thing).__qualname__
 
 
 def _parts(query: str | Query) -> tuple[str, float | None, Mapping[str, Any] | None]:
