@@ -9,7 +9,7 @@ from .._hints import AsyncRows
 from ..client.lane import Lease, Statement
 from ..client.stream import FetchJob, FetchResult
 from ..exceptions import LocalProtocolError, ResultConsumedError
-from .result import AsyncResult, QueryWatch
+from .result import AsyncResult, QueryWatch, remark_on
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,10 +27,12 @@ async def fetch(
     extra: Mapping[str, Any] | None = None,
     lease: Lease | None = None,
     mode: str | None = None,
+    severity: str | None = None,
 ) -> FetchResult:
     """Run *query* and return all its rows."""
     job = FetchJob(query, parameters, extra, lease)
     result: FetchResult = await _watched(connection, job, query, parameters, mode)
+    remark_on(connection, result.summary, query, severity)
     return result
 
 
@@ -42,10 +44,12 @@ async def execute(
     extra: Mapping[str, Any] | None = None,
     lease: Lease | None = None,
     mode: str | None = None,
+    severity: str | None = None,
 ) -> dict[str, Any]:
     """Run *query*, discard its rows, and return the summary's metadata."""
     job = Statement(query, parameters, extra, discard=True, lease=lease)
     summary: dict[str, Any] = await _watched(connection, job, query, parameters, mode)
+    remark_on(connection, summary, query, severity)
     return summary
 
 

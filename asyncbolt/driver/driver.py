@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import sys
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -127,8 +128,8 @@ class AsyncDriver(AsyncContext):
 
     def __del__(self) -> None:
         pools = getattr(self, "_pools", None)
-        if pools and not self._closed:
-            warnings.warn(f"{self!r} was dropped without close()", ResourceWarning, stacklevel=2)
+        if pools and not self._closed and not sys.is_finalizing():
+            warnings.warn(f"{self!r} was dropped without close()", ResourceWarning, stacklevel=2, source=self)
 
     async def close(self) -> None:
         """Close every connection. Sessions that are in use fail."""

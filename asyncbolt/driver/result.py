@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import sys
 import warnings
 from collections import deque
@@ -26,7 +25,7 @@ from . import clock
 from .eager import EagerResult
 from .export import data_frame, has_broken, rows_data
 from .listeners import QueryEnded, QueryStarted, tell
-from .notifications import NotificationSeverity, notification_text, warning_for
+from .notifications import log_remarks, remarked, warning_for
 from .record import Record, make_records
 from .summary import ResultSummary
 
@@ -37,9 +36,7 @@ if TYPE_CHECKING:
 
     from .connection import Connection
 
-__all__ = ["AsyncResult", "ResultJob"]
-
-logger = logging.getLogger("asyncbolt.notifications")
+__all__ = ["AsyncResult", "ResultJob", "remark_on"]
 
 Row = tuple[Any, ...]
 
@@ -55,11 +52,6 @@ _OUT_OF_SCOPE: Final = "the transaction is closed, and its results with it"
 _ENDED: Final = "another task left this result, or ended its session or transaction, while it was being read"
 _TAKEN: Final = "another task is reading this result"
 _CONSUMED: Final = "the result was consumed: records must be fetched before consume()"
-
-_LEVELS: Final = {
-    NotificationSeverity.INFORMATION: logging.INFO,
-    NotificationSeverity.WARNING: logging.WARNING,
-}
 
 _NO_RECORDS: Final[Iterator[Record]] = iter(())
 
@@ -426,8 +418,8 @@ class AsyncResult(AsyncRows):
         if error is not None:
             raise await self._fail(error)
         summary = self._job.summary
-        if summary.get("statuses") or summary.get("notifications"):
-            self._warn()
+        if remarked(summary):
+            self._remark()
         more = self._owner._result_ended(self)
         if more is not None:
             await more
@@ -722,28 +714,36 @@ class AsyncResult(AsyncRows):
             )
         return summary
 
-    def _warn(self) -> None:
-        """Log the notifications, and warn of those that the driver's user wants to be warned of."""
-        severity = self._severity
-        if severity is None and not logger.isEnabledFor(logging.INFO):
-            return
-        for notification in self._obtain_summary().gql_status_objects:
-            if not notification.is_notification:
-                continue
-            level = _LEVELS.get(notification.severity, logging.DEBUG)
-            if logger.isEnabledFor(level):
-                text = notification_text(notification, self._query, one_line=True)
-                logger.log(level, "the server remarks: %s", text)
-            warning = warning_for(notification, severity, self._query)
-            if warning is None:
-                continue
-            if self._place is None:
-                warnings.warn(warning, stacklevel=2)
-            else:
-                file, line, names = self._place
-                registry = names.setdefault("__warningregistry__", {})
-                module = names.get("__name__")
-                warnings.warn_explicit(warning, None, file, line, module, registry)
+    def _remark(self) -> None:
+        _remark(self._obtain_summary(), self._query, self._severity, self._place)
+
+
+def remark_on(connection: Connection, metadata: Mapping[str, Any], query: str, severity: str | None) -> None:
+    """Log, and warn of, what the server remarked on a *query* of the batch path."""
+    if remarked(metadata):
+        summary = ResultSummary(connection.server, dict(metadata), query=query)
+        _remark(summary, query, severity, _calling_frame() if severity is not None else None)
+
+
+def _remark(
+    summary: ResultSummary, query: str, severity: str | None, place: tuple[str, int, dict[str, Any]] | None
+) -> None:
+    """Log the notifications, and warn of those that the driver's user wants to be warned of."""
+    statuses = summary.gql_status_objects
+    log_remarks(statuses, query)
+    if severity is None:
+        return
+    for notification in statuses:
+        warning = warning_for(notification, severity, query)
+        if warning is None:
+            continue
+        if place is None:
+            warnings.warn(warning, stacklevel=2)
+        else:
+            file, line, names = place
+            registry = names.setdefault("__warningregistry__", {})
+            module = names.get("__name__")
+            warnings.warn_explicit(warning, None, file, line, module, registry)
 
 
 def _calling_frame() -> tuple[str, int, dict[str, Any]] | None:

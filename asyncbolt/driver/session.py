@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import sys
 import warnings
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
@@ -27,7 +28,7 @@ from .constants import READ_ACCESS, WRITE_ACCESS
 from .notifications import TelemetryAPI
 from .pool import Acquisition
 from .query import Query, check_query, merged
-from .result import AsyncResult, QueryWatch, ResultJob, ResultOwner
+from .result import AsyncResult, QueryWatch, ResultJob, ResultOwner, remark_on
 from .retry import Retries
 from .transaction import AsyncManagedTransaction, AsyncTransaction
 
@@ -68,6 +69,7 @@ class AsyncSession(ResultOwner, AsyncContext):
         self._auto_result: AsyncResult | None = None
         self._latest: AsyncResult | None = None  # of run(), ended or not
         self._is_closed = False
+        self._opened = False  # entered, or used: then it is to be closed
         self._busy = False
         self._bookmark_manager = config.bookmark_manager
         self._initial: frozenset[str] = (
@@ -85,6 +87,9 @@ class AsyncSession(ResultOwner, AsyncContext):
     # ---------------------------------------------------------------- open and closed
 
     async def __aenter__(self) -> AsyncSession:
+        if self._is_closed:
+            raise SessionError(self, "the session is closed")
+        self._opened = True
         return self
 
     async def __aexit__(
@@ -97,14 +102,21 @@ class AsyncSession(ResultOwner, AsyncContext):
             await self.close()
 
     def __del__(self) -> None:
-        connection = getattr(self, "_connection", None)
-        if connection is None:
+        if getattr(self, "_is_closed", True) or sys.is_finalizing():
             return
-        warnings.warn(f"{self!r} was dropped while in use: close it", ResourceWarning, stacklevel=2)
-        try:
-            connection.loop.call_soon_threadsafe(_let_go, connection)
-        except RuntimeError:
-            pass
+        connection = self._connection
+        if connection is not None:
+            try:
+                connection.loop.call_soon_threadsafe(_let_go, connection)
+            except RuntimeError:
+                pass
+        if connection is not None or self._opened:
+            warnings.warn(
+                f"{self!r} was dropped without close(): use 'async with'",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
 
     async def close(self) -> None:
         """Give the connection back. A result that was not read is discarded, a transaction rolled back.
@@ -139,6 +151,7 @@ class AsyncSession(ResultOwner, AsyncContext):
         if result is not None and not result._job.done:
             result._cancel(asyncio.CancelledError())
         self._let_go()
+        self._opened = False
 
     def closed(self) -> bool:
         """Whether it is closed."""
@@ -162,6 +175,7 @@ class AsyncSession(ResultOwner, AsyncContext):
         self, mode: str, *, force_auth: bool = False, liveness: float | None = None, unprepared: bool = False
     ) -> Connection:
         """Get a connection for statements of *mode* ("r" or "w")."""
+        self._opened = True
         connection = self._connection
         if connection is not None:
             await connection.settle()
@@ -449,7 +463,14 @@ class AsyncSession(ResultOwner, AsyncContext):
         mode = _MODES[self._config.default_access_mode]
 
         async def work(connection: Connection, extra: Mapping[str, Any]) -> Any:
-            return await kind(connection, str(query), parameters, extra=extra, mode=mode)
+            return await kind(
+                connection,
+                str(query),
+                parameters,
+                extra=extra,
+                mode=mode,
+                severity=self._config.warn_notification_severity,
+            )
 
         tries = 0
         while True:
@@ -532,7 +553,7 @@ class AsyncSession(ResultOwner, AsyncContext):
         check_parameters(parameters)
 
         async def work(connection: Connection, extra: Mapping[str, Any]) -> BulkSummary:
-            return await bulk.execute_many(
+            summary = await bulk.execute_many(
                 connection,
                 str(query),
                 rows,
@@ -544,6 +565,9 @@ class AsyncSession(ResultOwner, AsyncContext):
                 extra=extra,
                 lease=None,
             )
+            # The same for each batch: once is enough.
+            remark_on(connection, summary.summary, str(query), self._config.warn_notification_severity)
+            return summary
 
         summary: BulkSummary = await self._with_connection(
             _MODES[self._config.default_access_mode], query, work

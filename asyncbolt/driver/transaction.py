@@ -14,7 +14,7 @@ from ..client.stream import FetchResult
 from ..exceptions import BoltError, TransactionError
 from .batches import Batches, execute, fetch
 from .query import check_plain_query, merged
-from .result import AsyncResult, QueryWatch, ResultJob, ResultOwner
+from .result import AsyncResult, QueryWatch, ResultJob, ResultOwner, remark_on
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -128,7 +128,9 @@ class _Transaction(ResultOwner):
         check_plain_query(query)
         await self._quiet()
         try:
-            return await fetch(self._connection, query, parameters, lease=self._lease)
+            return await fetch(
+                self._connection, query, parameters, lease=self._lease, severity=self._severity
+            )
         except asyncio.CancelledError:
             self._cancel()
             raise
@@ -143,7 +145,9 @@ class _Transaction(ResultOwner):
         check_plain_query(query)
         await self._quiet()
         try:
-            return await execute(self._connection, query, parameters, lease=self._lease)
+            return await execute(
+                self._connection, query, parameters, lease=self._lease, severity=self._severity
+            )
         except asyncio.CancelledError:
             self._cancel()
             raise
@@ -194,7 +198,7 @@ class _Transaction(ResultOwner):
         check_plain_query(query)
         await self._quiet()
         try:
-            return await bulk.execute_many(
+            summary = await bulk.execute_many(
                 self._connection,
                 query,
                 rows,
@@ -206,6 +210,9 @@ class _Transaction(ResultOwner):
                 extra=None,
                 lease=self._lease,
             )
+            # The same for each batch: once is enough.
+            remark_on(self._connection, summary.summary, query, self._severity)
+            return summary
         except asyncio.CancelledError:
             self._cancel()
             raise
