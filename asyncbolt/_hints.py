@@ -105,26 +105,36 @@ def _close(name: object, known: Iterable[str]) -> list[str]:
     return difflib.get_close_matches(name, known, n=1) if isinstance(name, str) else []
 
 
-def unknown_arguments(names: Iterable[str], known: Iterable[str], what: str = "argument") -> str:
-    """Return the text of an error about *names* that are not among the *known* ones."""
+def unknown_arguments(
+    names: Iterable[str],
+    known: Iterable[str],
+    what: str = "argument",
+    *,
+    credentials: str = "credentials are auth=(user, password)",
+) -> str:
+    """Return the text of an error about *names* that are not among the *known* ones.
+
+    *what* they are called, and *credentials* what is said of a user or a password.
+    """
     known = sorted(known)
     parts = []
     for name in sorted(names):
         plain = name.strip("_").lower()
-        if "auth" in known and plain in _CREDENTIALS:
-            hint = ": credentials are auth=(user, password)"
-        elif "auth_" in known and plain in _CREDENTIALS:
-            hint = ": credentials are auth_=(user, password)"
+        if plain in _CREDENTIALS:
+            hint = f": {credentials}"
         else:
-            others = [other for other in _OTHER_NAMES.get(plain, ()) if other in known]
-            close = others or _close(name, known)
-            hint = f": did you mean {close[0]}?" if close else ""
+            meant = [other for other in _OTHER_NAMES.get(plain, ()) if other in known] or _close(name, known)
+            if not meant:
+                # Another name may be misspelt, too.
+                others = [other for close in _close(plain, _OTHER_NAMES) for other in _OTHER_NAMES[close]]
+                meant = [other for other in others if other in known]
+            hint = f": did you mean {meant[0]}?" if meant else ""
         parts.append(f"unknown {what} {name}{hint}")
     return "; ".join(parts)
 
 
 def check_call(
-    made: Callable[..., Any], kwargs: Mapping[str, Any], known: Iterable[str], caller: str
+    made: Callable[..., Any], kwargs: Mapping[str, Any], known: Iterable[str], caller: str, **words: str
 ) -> None:
     """Check that ``made(loop, **kwargs)`` is possible, where that can be known before.
 
@@ -133,6 +143,7 @@ def check_call(
         kwargs: that.
         known: the arguments of *caller*, of which one may be meant.
         caller: its name.
+        words: as :func:`unknown_arguments` takes them.
 
     Raises:
         UnknownArgument: an argument goes nowhere, or one that *made* needs is missing.
@@ -149,7 +160,7 @@ def check_call(
         if not wrong:
             raise UnknownArgument(f"{caller}() makes {made.__name__}(loop, **kwargs): {error}") from None
         names = [*known, *list(taken)[1:]]
-        raise UnknownArgument(f"{caller}(): {unknown_arguments(wrong, names)}") from None
+        raise UnknownArgument(f"{caller}(): {unknown_arguments(wrong, names, **words)}") from None
 
 
 def keywords_only(positional: int, hint: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
@@ -192,7 +203,8 @@ class AsyncContext:
     if not TYPE_CHECKING:
 
         def __enter__(self) -> NoReturn:
-            raise TypeError(f"{_a(self)} is asynchronous: use 'async with', not 'with'")
+            use = "with" if hasattr(self, "__aenter__") else "for"
+            raise TypeError(f"{type(self).__name__} is asynchronous: use 'async {use}', not 'with'")
 
         def __exit__(self, *_: object) -> None: ...
 
@@ -206,8 +218,8 @@ class AsyncRows(AsyncContext):
         # Not __iter__, which would make it an Iterable to whoever asks: a `for` without it subscripts.
         def __getitem__(self, key: object) -> NoReturn:
             raise TypeError(
-                f"{_a(self)} is asynchronous and has no items: use 'async for', not 'for' or an index;"
-                " [row async for row in ...] makes a list"
+                f"{type(self).__name__} is asynchronous and has no items: use 'async for', not 'for' or an"
+                " index; [row async for row in ...] makes a list"
             )
 
 
@@ -241,8 +253,3 @@ class Awaited(AsyncContext):
     def _how(self) -> str:
         call, name = type(self)._call, type(self)._gives
         return f"await it ({name} = await {call}), or use it with 'async with {call} as {name}'"
-
-
-def _a(thing: object) -> str:
-    name = type(thing).__name__
-    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"

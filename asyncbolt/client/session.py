@@ -376,7 +376,14 @@ class ClientSession(Link, AsyncContext):
 
     def _extra(self, options: Mapping[str, Any]) -> Mapping[str, Any] | None:
         if not options.keys() <= _OPTIONS:
-            raise UnknownArgument(unknown_arguments(options.keys() - _OPTIONS, _OPTIONS, "keyword argument"))
+            raise UnknownArgument(
+                unknown_arguments(
+                    options.keys() - _OPTIONS,
+                    _OPTIONS,
+                    "keyword argument",
+                    credentials="credentials are auth=(user, password) of connect()",
+                )
+            )
         if self._default_extra is not None:
             return {**self._default_extra, **options}
         return options

@@ -375,7 +375,11 @@ class Connection(Link):
 
     def kill(self) -> None:
         """Cut it at once."""
-        self.abort()
+        if self.pool.closed:
+            self._lane.close()
+            self._break(ServiceUnavailable("the driver was closed"))
+        else:
+            self.abort()
 
     async def bye(self, timeout: float) -> None:
         """Say GOODBYE and close, within *timeout* seconds."""

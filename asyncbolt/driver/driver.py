@@ -290,7 +290,7 @@ class AsyncDriver(AsyncContext):
                 raise ValueError(
                     f"no parameter by keyword ends in a single '_', as {', '.join(wrong)} does: options do."
                     f" It is misspelt, or belongs into parameters_"
-                    f" ({unknown_arguments(wrong, _QUERY_OPTIONS, 'option')})"
+                    f" ({unknown_arguments(wrong, _QUERY_OPTIONS, 'option', credentials=_CREDENTIALS)})"
                 )
         check_query(query_)
         parameters = merged(parameters_, kwargs)
@@ -457,6 +457,7 @@ async def _work(
     return await made
 
 
+_CREDENTIALS: Final = "credentials are auth_=(user, password)"
 _QUERY_OPTIONS: Final = (
     "auth_",
     "bookmark_manager_",

@@ -31,6 +31,7 @@ DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 7687
 
 _LIMITS: Final = frozenset(field.name for field in dataclasses.fields(Limits))
+_LOGIN: Final = "verify_auth_token() of the session class says who is let in"
 _AGENT_VERSION: Final = re.compile(r"Neo4j/(\d+\.\d+\S*)")
 
 
@@ -392,9 +393,10 @@ def _check_session_class(
         raise TypeError("session_class must be a subclass of ServerSession")
     if session_class.__init__ is ServerSession.__init__:
         if kwargs:
-            raise UnknownArgument(f"create_server(): {unknown_arguments(kwargs, _known())}")
+            what = unknown_arguments(kwargs, _known(), credentials=_LOGIN)
+            raise UnknownArgument(f"create_server(): {what}")
     else:
-        check_call(session_class, kwargs, _known(), "create_server")
+        check_call(session_class, kwargs, _known(), "create_server", credentials=_LOGIN)
 
 
 def _known() -> frozenset[str]:
