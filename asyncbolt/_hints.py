@@ -156,7 +156,8 @@ def check_call(
         signature.bind(None, **kwargs)
     except TypeError as error:
         taken = signature.parameters
-        wrong = [name for name in kwargs if name not in taken]
+        anything = any(one.kind is one.VAR_KEYWORD for one in taken.values())
+        wrong = [] if anything else [name for name in kwargs if name not in taken]
         if not wrong:
             raise UnknownArgument(f"{caller}() makes {made.__name__}(loop, **kwargs): {error}") from None
         names = [*known, *list(taken)[1:]]

@@ -42,7 +42,7 @@ class Entity(Mapping[str, Any]):
             raise self._missing(key) from None
 
     def _missing(self, key: str) -> KeyError:
-        return MissingKey(key, f"a {type(self).__name__}", self._properties)
+        return MissingKey(key, f"this {type(self).__name__}", self._properties)
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return one property, or *default* when there is none."""
@@ -132,7 +132,7 @@ class Node(Entity):
     def _missing(self, key: str) -> KeyError:
         if self._properties or self._labels:
             return super()._missing(key)
-        return MissingKey(key, "a Node", (), _BARE)
+        return MissingKey(key, "this Node", (), _BARE)
 
     def __repr__(self) -> str:
         return f"<Node {self._element_id!r} labels={list(self._labels)!r} properties={self._properties!r}>"

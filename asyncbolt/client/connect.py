@@ -407,9 +407,8 @@ def check_unknown(kwargs: Mapping[str, Any], caller: str, *functions: Callable[.
     """
     known = [name for function in functions for name in inspect.signature(function).parameters]
     rest = {name: value for name, value in kwargs.items() if name not in known}
-    if rest:
-        made = kwargs.get("protocol_class") or BoltClientProtocol
-        check_call(made, rest, [name for name in known if name not in ("kwargs", "loop")], caller)
+    made = kwargs.get("protocol_class") or BoltClientProtocol
+    check_call(made, rest, [name for name in known if name not in ("kwargs", "loop")], caller)
 
 
 @keywords_only(1, "connect(uri, auth=(user, password), ...)")
@@ -483,7 +482,7 @@ def connect(
         ConfigurationError: the arguments make no sense.
         TimeoutError: the time is over.
     """
-    if kwargs:
+    if kwargs or protocol_class is not None:
         check_unknown({**kwargs, "protocol_class": protocol_class}, "connect", connect)
     return Connecting(
         Opener(

@@ -529,9 +529,13 @@ class AsyncResult(AsyncRows):
 
     async def _leave_scope(self) -> None:
         """The transaction is about to end."""
+        self._out_of_scope = True  # for other tasks, from now on
         if not self._ended:
-            await self._exhaust(ending=True)
-        self._out_of_scope = True
+            try:
+                await self._exhaust(ending=True)
+            except BaseException:
+                self._out_of_scope = False
+                raise
 
     # ---------------------------------------------------------------- reading
 

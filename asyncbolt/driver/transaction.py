@@ -33,10 +33,13 @@ class _DriverBegin(Begin):
 
     def __init__(self, lease: Lease, extra: Mapping[str, Any], resolved: Callable[[Any], None]) -> None:
         super().__init__(lease, extra)
-        self.resolved = resolved
+        self.resolved: Callable[[Any], None] | None = resolved
 
     def on_done(self, summary: dict[str, Any]) -> None:
-        self.resolved(summary.get("db"))
+        # The connection holds this job while the transaction is open: it is not to hold the session too.
+        resolved, self.resolved = self.resolved, None
+        if resolved is not None:
+            resolved(summary.get("db"))
         super().on_done(summary)
 
 
