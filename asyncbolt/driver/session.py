@@ -104,6 +104,9 @@ class AsyncSession(ResultOwner, AsyncContext):
     def __del__(self) -> None:
         if getattr(self, "_is_closed", True) or sys.is_finalizing():
             return
+        pool = self._pool
+        if pool is not None and pool.closed:
+            return  # with the driver went all that it could hold
         connection = self._connection
         if connection is not None:
             try:

@@ -541,6 +541,10 @@ async def test_what_does_not_warn() -> None:
                 gc.collect()
                 await settled(driver)
             driver_of(port)  # never used
+            async with driver_of(port) as driver:
+                session = driver.session()
+                await session.fetch("NUMBERS")
+            del session  # when its driver is closed, nothing is left of it
             gc.collect()
         assert [str(one.message) for one in caught] == []
 
