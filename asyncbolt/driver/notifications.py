@@ -158,7 +158,7 @@ def remarked(metadata: Mapping[str, Any]) -> bool:
         return bool(metadata.get("notifications"))
     # The outcome of the query is among them, and is no notification.
     for status in statuses:
-        if isinstance(status, Mapping) and "neo4j_code" in status:
+        if isinstance(status, dict) and "neo4j_code" in status:
             return True
     return False
 

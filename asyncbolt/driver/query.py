@@ -49,6 +49,8 @@ def check_query(query: object) -> None:
         TypeError: it is neither a string nor a Query.
         ValueError: it is empty.
     """
+    if type(query) is str and query:
+        return
     text = query.text if isinstance(query, Query) else query
     if not isinstance(text, str):
         raise TypeError(f"a query is a string or a Query, not {type(text).__name__}")
