@@ -206,6 +206,9 @@ class AsyncSession(ResultOwner, AsyncContext):
             pool.release(connection)
             database = await pool.refresh(want, None, session=self)
             connection = await pool.acquire(want, database, session=self)
+        if self._is_closed:
+            pool.release(connection)
+            raise SessionError(self, "another task has closed the session")
         self._connection = connection
         return connection
 

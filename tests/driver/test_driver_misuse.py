@@ -167,6 +167,28 @@ async def test_a_transaction_is_ended_once() -> None:
         assert (await settled(driver)).in_use == 0
 
 
+@pytest.mark.parametrize("use", ["run", "fetch", "execute_many", "begin_transaction", "execute_write"])
+@aiotest
+async def test_a_session_that_is_closed_while_it_connects(use: str) -> None:
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def resolver(address: asyncbolt.Address) -> list[asyncbolt.Address]:
+        asked.set()
+        await go.wait()
+        return [address]
+
+    async with serving() as port, driver_of(port, resolver=resolver) as driver:
+        session = driver.session()
+        task = asyncio.create_task(USES[use](session))
+        await asked.wait()
+        await session.close()
+        go.set()
+        with pytest.raises(SessionError, match="another task has closed the session"):
+            await task
+        stats = await settled(driver)
+        assert (stats.in_use, stats.idle) == (0, 1)
+
+
 @aiotest
 async def test_a_session_is_closed_by_many() -> None:
     async with serving() as port, driver_of(port) as driver:
