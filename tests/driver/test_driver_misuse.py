@@ -90,6 +90,21 @@ async def test_two_readers(first: str, second: str, inside: bool) -> None:
         assert (await settled(driver)).in_use == 0
 
 
+@pytest.mark.parametrize("second", READERS)
+@aiotest
+async def test_a_second_reader_takes_nothing_that_the_first_was_woken_for(second: str) -> None:
+    async with serving() as port, driver_of(port) as driver, driver.session() as session:
+        result = await session.run("NUMBERS", MANY)
+        job = result._job
+        first = asyncio.create_task(iterate(result))
+        # Rows are there, and the first has not run yet.
+        await until(lambda: job.news is not None and job.news.done())
+        assert job.pieces
+        with pytest.raises(LocalProtocolError, match="another task is reading this result"):
+            await READERS[second](result)
+        assert await first == MANY["n"]
+
+
 @pytest.mark.parametrize("begun", [False, True], ids=["at the start", "later"])
 @aiotest
 async def test_two_readers_of_batches(begun: bool) -> None:
