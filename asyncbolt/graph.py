@@ -6,7 +6,9 @@ The codec fills their slots directly, so nothing here relies on a constructor ha
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
-from typing import Any, TypeVar, final
+from typing import Any, Final, TypeVar, final
+
+from ._hints import MissingKey
 
 __all__ = ["Entity", "EntitySetView", "Graph", "Node", "Path", "Relationship", "UnboundRelationship"]
 
@@ -34,7 +36,13 @@ class Entity(Mapping[str, Any]):
         return self._element_id
 
     def __getitem__(self, key: str) -> Any:
-        return self._properties[key]
+        try:
+            return self._properties[key]
+        except KeyError:
+            raise self._missing(key) from None
+
+    def _missing(self, key: str) -> KeyError:
+        return MissingKey(key, f"this {type(self).__name__}", self._properties)
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return one property, or *default* when there is none."""
@@ -68,6 +76,12 @@ class Entity(Mapping[str, Any]):
 
     def __hash__(self) -> int:
         return hash(self._element_id)
+
+
+_BARE: Final = (
+    "it has neither properties nor labels. If it is start_node or end_node of a relationship, only its"
+    " identity came over the wire: have the query return the node itself, or a path"
+)
 
 
 def _element_id(id: int | None, element_id: str | None) -> str:
@@ -114,6 +128,11 @@ class Node(Entity):
     def labels(self) -> frozenset[str]:
         """Its labels."""
         return frozenset(self._labels)
+
+    def _missing(self, key: str) -> KeyError:
+        if self._properties or self._labels:
+            return super()._missing(key)
+        return MissingKey(key, "this Node", (), _BARE)
 
     def __repr__(self) -> str:
         return f"<Node {self._element_id!r} labels={list(self._labels)!r} properties={self._properties!r}>"

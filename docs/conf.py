@@ -46,3 +46,12 @@ myst_heading_anchors = 3
 # The changelog and the guide for contributors link to files of the repository.
 # "ref.python": the builtin `type` in an annotation could also be Relationship.type.
 suppress_warnings = ["myst.xref_missing", "ref.python"]
+
+
+def _without_private_bases(app, name, kind, options, bases):
+    """Bases that only make errors better are of no interest to readers."""
+    bases[:] = [base for base in bases if getattr(base, "__module__", "") != "asyncbolt._hints"] or [object]
+
+
+def setup(app):
+    app.connect("autodoc-process-bases", _without_private_bases)

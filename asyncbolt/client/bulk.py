@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sized
 from typing import TYPE_CHECKING, Any, Final
 
+from .._hints import check_parameters, check_text
 from ..aio._clock import Deadline, TimeoutExpired
 from ..exceptions import BoltError, PackError
 from .lane import Group, Lease, Statement
@@ -111,6 +112,8 @@ async def execute_many(
     """Do what :meth:`ClientSession.execute_many` says."""
     if batch_rows < 1 or batch_bytes < 1:
         raise ValueError("batch_rows and batch_bytes are at least 1")
+    check_text(statement)
+    check_parameters(parameters)
     if parameters is not None and "rows" in parameters:
         raise ValueError("the parameter $rows is what the batches are passed in")
     loop = link.loop

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from .._constants import Message, Version
+from .._hints import Awaited, check_call, keywords_only, reason
 from ..aio._clock import CONNECT_TIMEOUT, Deadline, TimeoutExpired, bounded, time_limit
 from ..aio.client import BoltClientProtocol
 from ..aio.dial import Place, Unreached, connect_socket, keep_alive, places
@@ -21,6 +22,7 @@ from ..exceptions import (
     BoltError,
     ConfigurationError,
     HandshakeError,
+    LocalProtocolError,
     ServiceUnavailable,
     UntrustedCertificate,
 )
@@ -239,7 +241,7 @@ class Opener:
         except TimeoutExpired:
             raise
         except OSError as error:
-            raise ServiceUnavailable(f"cannot connect to {address}: {_said(error)}") from error
+            raise ServiceUnavailable(f"cannot connect to {address}: {reason(error)}") from error
 
     async def _reach(
         self,
@@ -257,11 +259,11 @@ class Opener:
             reached = await connect_socket(loop, found, deadline, self.connect_timeout)
         except Unreached as error:
             left.clear()
-            for place, reason in error.errors.items():
-                failures.append((place, self._not_connected(reason)))
+            for place, failure in error.errors.items():
+                failures.append((place, self._not_connected(failure)))
             return None, None
-        for place, reason in reached.errors.items():
-            failures.append((place, self._not_connected(reason)))
+        for place, failure in reached.errors.items():
+            failures.append((place, self._not_connected(failure)))
             left.remove(place)
         left.remove(reached.place)
         return reached.place, reached.socket
@@ -270,7 +272,7 @@ class Opener:
         """Return what is raised when an address could not be reached because of *error*."""
         if isinstance(error, TimeoutExpired) and error.errno is None:
             return error  # ours; the system's has a number
-        failure = ServiceUnavailable(f"cannot connect to {self.address}: {_said(error)}")
+        failure = ServiceUnavailable(f"cannot connect to {self.address}: {reason(error)}")
         failure.__cause__ = error
         return failure
 
@@ -437,22 +439,22 @@ class Opener:
                 if not taken:
                     sock.close()
         except Unreached as unreached:
-            (reason,) = unreached.errors.values()
-            raise self._not_connected(reason) from reason
+            (failure,) = unreached.errors.values()
+            raise self._not_connected(failure) from failure
         except _ssl.SSLCertVerificationError as error:
             raise UntrustedCertificate(
-                f"the certificate of {address} is not trusted: {error.verify_message}"
+                f"the certificate of {address} is not trusted: {error.verify_message or reason(error)}"
             ) from error
         except _ssl.SSLError as error:
             raise ServiceUnavailable(
-                f"no TLS with {address}, which may be a server without it: {error.reason or _said(error)}"
+                f"no TLS with {address}, which may be a server without it: {error.reason or reason(error)}"
             ) from error
         except OSError as error:
             if isinstance(error, TimeoutExpired) and error.errno is None:
                 raise
             no_tls = self.ssl is not None and protocol.transport is None
             hint = " (or it does not speak TLS)" if no_tls else ""
-            raise ServiceUnavailable(f"cannot connect to {address}{hint}: {_said(error)}") from error
+            raise ServiceUnavailable(f"cannot connect to {address}{hint}: {reason(error)}") from error
 
     async def _connect_path(
         self, loop: asyncio.AbstractEventLoop, protocol: BoltClientProtocol, path: str, limit: Deadline
@@ -573,11 +575,6 @@ def _cut(task: asyncio.Task[BoltClientProtocol]) -> None:
             transport.abort()
 
 
-def _said(error: BaseException) -> str:
-    """Return what *error* says, or what it is where it says nothing."""
-    return str(error) or type(error).__name__
-
-
 def _most_telling(
     failures: list[tuple[Place | None, BoltError | TimeoutError]],
 ) -> BoltError | TimeoutError:
@@ -590,7 +587,7 @@ def _most_telling(
             (rank for rank, kind in enumerate(ranks) if isinstance(failure[1], kind)), len(ranks)
         ),
     )
-    others = [f"{where}: {error}" for where, error in failures if error is not best]
+    others = [f"{where}: {reason(error)}" for where, error in failures if error is not best]
     if others:
         text = f"{best} (at {place}; other addresses: {'; '.join(others)})"
         best.args = (text, *best.args[1:])
@@ -599,10 +596,13 @@ def _most_telling(
     return best
 
 
-class Connecting:
+class Connecting(Awaited):
     """What :func:`connect` returns: await it for a session, or use it with ``async with``."""
 
     __slots__ = ("_opener", "_session")
+
+    _call = "connect(...)"
+    _gives = "session"
 
     def __init__(self, opener: Opener) -> None:
         self._opener = opener
@@ -612,6 +612,8 @@ class Connecting:
         return self._opener.open().__await__()
 
     async def __aenter__(self) -> ClientSession:
+        if self._session is not None:
+            raise LocalProtocolError("this connect() has given its session: call connect() again for another")
         self._session = await self._opener.open()
         return self._session
 
@@ -624,6 +626,24 @@ class Connecting:
             await session._leave_block(kind)
 
 
+def check_unknown(kwargs: Mapping[str, Any], caller: str, *functions: Callable[..., Any]) -> None:
+    """Check that what is left for the class of the protocol can be given to it.
+
+    Args:
+        kwargs: everything that *caller* was given and has no argument for.
+        caller: the name of a function.
+        functions: that function and others, whose arguments may be meant.
+
+    Raises:
+        UnknownArgument: an argument does not exist.
+    """
+    known = [name for function in functions for name in inspect.signature(function).parameters]
+    rest = {name: value for name, value in kwargs.items() if name not in known}
+    made = kwargs.get("protocol_class") or BoltClientProtocol
+    check_call(made, rest, [name for name in known if name not in ("kwargs", "loop")], caller)
+
+
+@keywords_only(1, "connect(uri, auth=(user, password), ...)")
 def connect(
     uri: str | None = None,
     *,
@@ -695,6 +715,8 @@ def connect(
         ConfigurationError: the arguments make no sense.
         TimeoutError: the time is over.
     """
+    if kwargs or protocol_class is not None:
+        check_unknown({**kwargs, "protocol_class": protocol_class}, "connect", connect)
     return Connecting(
         Opener(
             uri,

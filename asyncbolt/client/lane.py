@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from .._constants import Message
+from .._hints import check_parameters, check_text
 from ..exceptions import (
     BoltError,
     IncompleteCommit,
@@ -232,6 +233,9 @@ class Statement(Job):
         lease: Lease | None = None,
         waiter: Waiter | None = None,
     ) -> None:
+        if type(statement) is not str or (parameters is not None and type(parameters) is not dict):
+            check_text(statement)
+            check_parameters(parameters)
         # Written out, since it runs for each statement.
         self.lease = lease
         self.waiter = waiter

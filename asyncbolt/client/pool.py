@@ -8,9 +8,16 @@ from collections import deque
 from collections.abc import AsyncIterable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from .._hints import AsyncContext, Awaited, keywords_only, reason
 from ..aio._clock import CLOSE_TIMEOUT, Deadline, TimeoutExpired, seen, time_limit
-from ..exceptions import BoltError, ConfigurationError, ConnectionAcquisitionTimeoutError, ConnectionPoolError
-from .connect import Opener, connect
+from ..exceptions import (
+    BoltError,
+    ConfigurationError,
+    ConnectionAcquisitionTimeoutError,
+    ConnectionPoolError,
+    LocalProtocolError,
+)
+from .connect import Opener, check_unknown, connect
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -39,7 +46,7 @@ class _Entry:
         self.idle_since = now
 
 
-class Pool:
+class Pool(AsyncContext):
     """Sessions to one server, given out one task at a time. Made by :func:`create_pool`.
 
     Await it or use it with ``async with`` to open it; then ``async with pool.acquire() as session``. Those
@@ -325,7 +332,8 @@ class Pool:
             self._stop_opening(task)
             self._vacate()
             if isinstance(error, TimeoutExpired) and deadline.over:
-                raise ConnectionAcquisitionTimeoutError(f"no new connection in time: {error}") from error
+                text = f"no new connection in time: {reason(error)}"
+                raise ConnectionAcquisitionTimeoutError(text) from error
             raise
         finally:
             self._opening.discard(task)
@@ -514,10 +522,13 @@ class Pool:
             return await session.execute_many(statement, rows, **options)
 
 
-class Acquiring:
+class Acquiring(Awaited):
     """What :meth:`Pool.acquire` returns."""
 
     __slots__ = ("_pool", "_session", "_timeout")
+
+    _call = "pool.acquire()"
+    _gives = "session"
 
     def __init__(self, pool: Pool, timeout: float | None) -> None:
         self._pool = pool
@@ -528,6 +539,8 @@ class Acquiring:
         return self._pool._acquire(self._timeout).__await__()
 
     async def __aenter__(self) -> ClientSession:
+        if self._session is not None:
+            raise LocalProtocolError("this acquire() has given its session: call acquire() again for another")
         self._session = await self._pool._acquire(self._timeout)
         return self._session
 
@@ -550,6 +563,7 @@ def _time_out(waiter: asyncio.Future[Any], timeout: float | None, size: int) -> 
         )
 
 
+@keywords_only(1, "create_pool(uri, auth=(user, password), ...)")
 def create_pool(
     uri: str | None = None,
     *,
@@ -579,6 +593,7 @@ def create_pool(
 
     Raises, when it is opened: as :func:`connect`.
     """
+    check_unknown(kwargs, "create_pool", connect, create_pool)
     opener = connect(uri, timeout=connect_timeout, **kwargs)._opener
     return Pool(
         opener,

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from .._constants import Message
+from .._hints import AsyncContext, UnknownArgument, unknown_arguments
 from ..aio._clock import CLOSE_TIMEOUT, TimeoutExpired, seen
 from ..aio.orphans import close_orphan
 from ..exceptions import LocalProtocolError, ServiceUnavailable
@@ -79,7 +80,7 @@ class _Reconnection:
         task.add_done_callback(seen)
 
 
-class ClientSession(Link):
+class ClientSession(Link, AsyncContext):
     """A connection to a Bolt server. Any number of tasks may use it at once.
 
     Made by :func:`asyncbolt.connect`. Requests are written in the order in which they are asked for, without
@@ -455,8 +456,14 @@ class ClientSession(Link):
 
     def _extra(self, options: Mapping[str, Any]) -> Mapping[str, Any] | None:
         if not options.keys() <= _OPTIONS:
-            unknown = ", ".join(sorted(options.keys() - _OPTIONS))
-            raise TypeError(f"unknown keyword argument: {unknown}")
+            raise UnknownArgument(
+                unknown_arguments(
+                    options.keys() - _OPTIONS,
+                    _OPTIONS,
+                    "keyword argument",
+                    credentials="credentials are auth=(user, password) of connect()",
+                )
+            )
         if self._default_extra is not None:
             return {**self._default_extra, **options}
         return options

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from .._hints import AsyncRows, check_parameters, check_text
 from ..exceptions import LocalProtocolError, ResultConsumedError, ResultFailedError
 from .lane import Group, Lease, Statement
 
@@ -152,7 +153,7 @@ class StreamJob(Statement):
         self.wake()
 
 
-class _Stream:
+class _Stream(AsyncRows):
     """What both kinds of result have in common: starting, waiting, leaving."""
 
     __slots__ = ("__weakref__", "_ended", "_jobs", "_session", "_timeout")
@@ -212,6 +213,10 @@ class _Stream:
             self._ended = True
         if self._jobs is None:
             self._jobs = deque()
+        for job in self._jobs:
+            reader = job.reader
+            if reader is not None and not reader.done():
+                reader.set_exception(ResultConsumedError(self, "another task left this result"))
         self._give_up(leave=True)
 
     def __del__(self) -> None:
@@ -239,6 +244,8 @@ class BatchStream(_Stream):
         lease: Lease | None,
         timeout: float | None,
     ) -> None:
+        check_text(statement)
+        check_parameters(parameters)
         super().__init__(session, timeout)
         # In a transaction streams take turns: there one is not to keep the others waiting.
         self._growth = _MOST_GROWTH if fetch_size is None and lease is None else 1
@@ -340,6 +347,9 @@ class RunStream(_Stream):
         lease: Lease | None,
         timeout: float | None,
     ) -> None:
+        if arguments is not None:
+            check_text(arguments[0])
+            check_parameters(arguments[1])
         super().__init__(session, timeout)
         self._arguments = arguments
         self._get_eof = get_eof

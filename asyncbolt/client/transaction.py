@@ -7,6 +7,7 @@ import weakref
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .._hints import AsyncContext
 from ..aio._clock import TimeoutExpired, seen
 from ..exceptions import ServiceUnavailable, TransactionError
 from . import bulk
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Transaction"]
 
 
-class Transaction:
+class Transaction(AsyncContext):
     """Statements that happen together or not at all. Made by :meth:`ClientSession.transaction`.
 
     The end of the ``async with`` block commits, an exception in it rolls back. When a statement fails, the

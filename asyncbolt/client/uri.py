@@ -47,6 +47,8 @@ def parse_uri(uri: str) -> Address:
     Raises:
         ConfigurationError: it is something else.
     """
+    if not isinstance(uri, str):
+        raise ConfigurationError(f"a URI is a string, not {type(uri).__name__}")
     scheme, separator, _ = uri.partition("://")
     scheme = scheme.lower()
     if not separator:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .._hints import AsyncRows
 from ..client.lane import Lease, Statement
 from ..client.stream import FetchJob, FetchResult
-from .result import AsyncResult, QueryWatch
+from ..exceptions import LocalProtocolError, ResultConsumedError
+from .result import AsyncResult, QueryWatch, remark_on
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -25,10 +27,12 @@ async def fetch(
     extra: Mapping[str, Any] | None = None,
     lease: Lease | None = None,
     mode: str | None = None,
+    severity: str | None = None,
 ) -> FetchResult:
     """Run *query* and return all its rows."""
     job = FetchJob(query, parameters, extra, lease)
     result: FetchResult = await _watched(connection, job, query, parameters, mode)
+    remark_on(connection, result.summary, query, severity)
     return result
 
 
@@ -40,10 +44,12 @@ async def execute(
     extra: Mapping[str, Any] | None = None,
     lease: Lease | None = None,
     mode: str | None = None,
+    severity: str | None = None,
 ) -> dict[str, Any]:
     """Run *query*, discard its rows, and return the summary's metadata."""
     job = Statement(query, parameters, extra, discard=True, lease=lease)
     summary: dict[str, Any] = await _watched(connection, job, query, parameters, mode)
+    remark_on(connection, summary, query, severity)
     return summary
 
 
@@ -71,14 +77,14 @@ async def _watched(
         watch.end(rows, error, summary.get("db"))
 
 
-class Batches:
+class Batches(AsyncRows):
     """The rows of a query, as lists of tuples in the portions in which they arrive.
 
     Iterate over it with ``async for``; ``async with`` closes it at the end of the block. Leaving it early
     discards the rest of the rows.
     """
 
-    __slots__ = ("_arguments", "_closed", "_result", "_start")
+    __slots__ = ("_arguments", "_closed", "_result", "_start", "_starting")
 
     def __init__(
         self, start: Callable[..., Coroutine[Any, Any, AsyncResult]], *arguments: Any
@@ -87,6 +93,7 @@ class Batches:
         self._arguments = arguments
         self._result: AsyncResult | None = None
         self._closed = False
+        self._starting = False
 
     @property
     def fields(self) -> list[str]:
@@ -120,7 +127,16 @@ class Batches:
             raise StopAsyncIteration
         result = self._result
         if result is None:
-            result = self._result = await self._start(*self._arguments)
+            if self._starting:
+                raise LocalProtocolError("another task is reading this result")
+            self._starting = True
+            try:
+                result = self._result = await self._start(*self._arguments)
+            finally:
+                self._starting = False
+            if self._closed:
+                await result._exhaust(ending=True)
+                raise ResultConsumedError(result, "another task left this result before it was there")
         result._check_readable()
         rows = await result._piece()
         if rows is None:
@@ -132,4 +148,4 @@ class Batches:
         self._closed = True
         result = self._result
         if result is not None and not result._ended and not result._out_of_scope:
-            await result._exhaust()
+            await result._exhaust(ending=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from .._constants import Message, Version
+from .._hints import UnknownArgument, reason, unknown_arguments
 from .._version import __version__
 from ..exceptions import ConfigurationError
 from ..protocol.versions import facts, known_versions
@@ -168,7 +169,7 @@ class PoolConfig(_Options):
             try:
                 self.versions = known_versions(self.versions)
             except (TypeError, ValueError) as error:
-                raise ConfigurationError(f"versions: {error}") from error
+                raise ConfigurationError(f"versions: {reason(error)}") from error
             if any(Message.BEGIN not in facts(version).layouts for version in self.versions):
                 raise ConfigurationError("the driver needs Bolt 3 or newer")
         for name in ("resolver", "selector"):
@@ -297,9 +298,10 @@ def fitting_timeout(seconds: Any) -> float:
 
 
 def _reject_unknown(options: Iterable[str], known: Iterable[str]) -> None:
-    unknown = sorted(set(options) - set(known))
+    known = set(known)
+    unknown = set(options) - known
     if unknown:
-        raise ConfigurationError(f"unknown options: {', '.join(unknown)}")
+        raise UnknownArgument(unknown_arguments(unknown, known, "option"))
 
 
 def _number(name: str, value: Any) -> float:

@@ -16,6 +16,8 @@ from ..client.stream import FetchJob, FetchResult
 from ..exceptions import (
     BoltError,
     ConfigurationError,
+    DriverError,
+    LocalProtocolError,
     Neo4jError,
     ServiceUnavailable,
     SessionExpired,
@@ -205,6 +207,10 @@ class Connection(Link):
         pool = self.pool
         if isinstance(error, Neo4jError):
             await pool.failure(self, error)
+        elif isinstance(error, LocalProtocolError) and pool.closed:
+            closed = DriverError("the driver is closed")
+            closed.__cause__ = error
+            error = closed
         elif isinstance(error, ServiceUnavailable):
             pool.unreachable(self.address, error)
             if pool.routed and type(error) is ServiceUnavailable:
@@ -433,7 +439,11 @@ class Connection(Link):
 
     def kill(self) -> None:
         """Cut it at once."""
-        self.abort()
+        if self.pool.closed:
+            self._lane.close()
+            self._break(ServiceUnavailable("the driver was closed"))
+        else:
+            self.abort()
 
     async def bye(self, timeout: float) -> None:
         """Say GOODBYE and close, within *timeout* seconds."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
+import sys
 import threading
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
+from .._hints import AsyncContext, keywords_only, unknown_arguments
 from ..aio._clock import CLOSE_TIMEOUT, seen
 from ..exceptions import ConfigurationError, DriverError, Neo4jError
 from .addressing import Address
@@ -22,7 +25,7 @@ from .listeners import DriverListener
 from .notifications import RoutingControl, TelemetryAPI
 from .pages import Pages
 from .pool import DirectPool, Pool, PoolStats, Shared
-from .query import Query, unit_of_work
+from .query import Query, check_query, merged, unit_of_work
 from .result import AsyncResult
 from .routing import RoutedPool
 from .server_info import ServerInfo
@@ -58,6 +61,7 @@ class AsyncGraphDatabase:
     """Where drivers come from."""
 
     @staticmethod
+    @keywords_only(1, "driver(uri, auth=(user, password), ...)")
     def driver(uri: str, *, auth: Any = None, **options: Unpack[DriverOptions]) -> AsyncDriver:
         """Return a driver. Nothing is connected yet: :meth:`AsyncDriver.verify_connectivity` does.
 
@@ -92,7 +96,7 @@ class AsyncGraphDatabase:
         return BookmarkStore(initial_bookmarks, bookmarks_supplier, bookmarks_consumer)
 
 
-class AsyncDriver:
+class AsyncDriver(AsyncContext):
     """A pool of connections, and the sessions that use it. Made by :meth:`AsyncGraphDatabase.driver`.
 
     It may be used by any number of tasks, from several event loops (each has connections of its own), and
@@ -119,6 +123,7 @@ class AsyncDriver:
     # ---------------------------------------------------------------- open and closed
 
     async def __aenter__(self) -> AsyncDriver:
+        self._check_open()
         return self
 
     async def __aexit__(
@@ -130,8 +135,8 @@ class AsyncDriver:
 
     def __del__(self) -> None:
         pools = getattr(self, "_pools", None)
-        if pools and not self._closed:
-            warnings.warn(f"{self!r} was dropped without close()", ResourceWarning, stacklevel=2)
+        if pools and not self._closed and not sys.is_finalizing():
+            warnings.warn(f"{self!r} was dropped without close()", ResourceWarning, stacklevel=2, source=self)
 
     async def close(self) -> None:
         """Close every connection, also those of other event loops. Sessions that are in use fail.
@@ -256,6 +261,7 @@ class AsyncDriver:
 
     # ---------------------------------------------------------------- sessions
 
+    @keywords_only(1, "session(database='neo4j', ...)")
     def session(self, **options: Unpack[SessionOptions]) -> AsyncSession:
         """Return a session, to be used with ``async with``.
 
@@ -342,9 +348,16 @@ class AsyncDriver:
             if wrong:
                 raise ValueError(
                     f"no parameter by keyword ends in a single '_', as {', '.join(wrong)} does: options do."
-                    " It is misspelt, or belongs into parameters_"
+                    f" It is misspelt, or belongs into parameters_"
+                    f" ({unknown_arguments(wrong, _QUERY_OPTIONS, 'option', credentials=_CREDENTIALS)})"
                 )
-        parameters = {**parameters_, **kwargs} if parameters_ else kwargs
+        check_query(query_)
+        parameters = merged(parameters_, kwargs)
+        if not callable(result_transformer_):
+            raise TypeError(
+                "result_transformer_ is a coroutine function that takes a result, such as"
+                f" AsyncResult.to_df, not {type(result_transformer_).__name__}"
+            )
         if isinstance(query_, Query):
             work: Any = unit_of_work(query_.metadata, query_.timeout)(_work)
             text = query_.text
@@ -494,9 +507,26 @@ async def _work(
     parameters: Mapping[str, Any],
     transformer: Callable[[AsyncResult], Awaitable[Any]],
 ) -> Any:
-    return await transformer(await transaction.run(query, parameters))
+    made = transformer(await transaction.run(query, parameters))
+    if not hasattr(made, "__await__") and not inspect.isawaitable(made):
+        raise TypeError(
+            "result_transformer_ is a coroutine function: what it returned cannot be awaited, being"
+            f" {type(made).__name__}. Write 'async def'"
+        )
+    return await made
 
 
+_CREDENTIALS: Final = "credentials are auth_=(user, password)"
+_QUERY_OPTIONS: Final = (
+    "auth_",
+    "bookmark_manager_",
+    "database_",
+    "impersonated_user_",
+    "parameters_",
+    "query_",
+    "result_transformer_",
+    "routing_",
+)
 _CONTROLS: Final[dict[Any, str]] = {control.value: control.value for control in RoutingControl}
 _NO_OPTIONS: Final[dict[str, Any]] = {}
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Final
+import logging
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from .constants import RoutingControl
 
@@ -22,10 +24,14 @@ __all__ = [
     "PreviewWarning",
     "RoutingControl",
     "TelemetryAPI",
+    "log_remarks",
     "notification_text",
+    "remarked",
     "warning_for",
 ]
 
+
+logger = logging.getLogger("asyncbolt.notifications")
 
 class NotificationMinimumSeverity(str, enum.Enum):
     """How severe a notification must be for the server to send it; the plain strings mean the same."""
@@ -137,6 +143,34 @@ def notification_text(
         before = lines[position.line - 1][: position.column - 1].ljust(position.column - 1)
         lines.insert(position.line, "".join("\t" if char == "\t" else " " for char in before) + "^")
     return "\n".join([f"{text} for query:", *lines])
+
+
+_LEVELS: Final = {
+    NotificationSeverity.INFORMATION: logging.INFO,
+    NotificationSeverity.WARNING: logging.WARNING,
+}
+
+
+def remarked(metadata: Mapping[str, Any]) -> bool:
+    """Whether there are notifications in the *metadata* of a summary. Asked for each: so, nothing is made."""
+    statuses = metadata.get("statuses")
+    if not isinstance(statuses, list):
+        return bool(metadata.get("notifications"))
+    # The outcome of the query is among them, and is no notification.
+    for status in statuses:
+        if isinstance(status, dict) and "neo4j_code" in status:
+            return True
+    return False
+
+
+def log_remarks(statuses: Iterable[GqlStatusObject], query: str) -> None:
+    """Log those of *statuses* that are notifications: warnings at WARNING, information at INFO."""
+    for notification in statuses:
+        if notification.is_notification:
+            level = _LEVELS.get(notification.severity, logging.DEBUG)
+            if logger.isEnabledFor(level):
+                text = notification_text(notification, query, one_line=True)
+                logger.log(level, "the server remarks: %s", text)
 
 
 class PreviewWarning(Warning):

@@ -6,10 +6,12 @@ import datetime
 import itertools
 import logging
 import operator
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from .._hints import AsyncRows, check_parameters, listed
 from ..exceptions import (
     ClientError,
     ConfigurationError,
@@ -19,6 +21,7 @@ from ..exceptions import (
     Neo4jError,
 )
 from . import clock
+from .query import check_plain_query
 from .record import Record
 
 if TYPE_CHECKING:
@@ -34,6 +37,15 @@ logger = logging.getLogger("asyncbolt.driver")
 _LONGEST_POLL: Final = 30.0
 # How often something is tried whose commit may or may not have happened, and that can be repeated.
 _COMMIT_TRIES: Final = 5
+
+# A query in Cypher names the parameters that it uses; what other servers make of a text is not known here.
+_CYPHER: Final = re.compile(r"\b(RETURN|YIELD)\b", re.IGNORECASE)
+_PARAMETER: Final = r"\$\s*(`{0}`|{0}\b)|\{{\s*{0}\s*\}}"
+
+_USES: Final = {
+    "after": "each page would be the first. It needs a condition on its key, such as 'e.id > $after'",
+    "limit": "a page is over when it has fewer rows than that. It needs 'LIMIT $limit'",
+}
 
 # Kinds of keys that Python orders as Cypher does.
 _ORDERED: Final = (int, float, datetime.date)
@@ -130,7 +142,7 @@ class Page(Sequence[Record]):
         return self._token
 
 
-class Pages:
+class Pages(AsyncRows):
     """Pages of what a query gives, each in a transaction of its own. Made by :meth:`AsyncDriver.pages`.
 
     The query gets two parameters: ``$after``, the key behind which the page starts (null at the very
@@ -192,11 +204,21 @@ class Pages:
             raise ConfigurationError("what is new is at the end: follow and descending exclude each other")
         if not poll_interval > 0 or not lease > 0:
             raise ConfigurationError("poll_interval and lease are above 0 seconds")
+        check_plain_query(query)
+        if _CYPHER.search(query):
+            for parameter, use in _USES.items():
+                if re.search(_PARAMETER.format(parameter), query) is None:
+                    raise ConfigurationError(f"the query does not use ${parameter}: {use}")
+        if isinstance(key, bool) or not (isinstance(key, (str, int)) or callable(key)):
+            raise ConfigurationError(
+                f"key is the name or the place of a column, or a function of a record, not {key!r}"
+            )
+        check_parameters(parameters)
         if parameters and not parameters.keys().isdisjoint(("after", "limit")):
             raise ConfigurationError("the parameters $after and $limit are what a page is asked for with")
         self._session = session
         self._query = query
-        self._key = key if callable(key) else operator.itemgetter(key)
+        self._key = key
         self._key_name = key if isinstance(key, str) else "key"
         self._page_size = page_size
         self._follow = follow
@@ -360,9 +382,22 @@ class Pages:
     # ---------------------------------------------------------------- keys
 
     def _page(self, keys: tuple[str, ...], records: list[Record], after: Any, token: str | None) -> Page:
+        key = self._key
+        if isinstance(key, (str, int)):
+            # Before any record came, too.
+            if key not in (keys if isinstance(key, str) else range(len(keys))):
+                raise ConfigurationError(
+                    f"key={key!r} is no column of what the query returns: {listed(map(repr, keys))}"
+                )
+            key = operator.itemgetter(key)
         if not records:
             return Page(self, keys, records, after, token)
-        values = list(map(self._key, records))
+        try:
+            values = list(map(key, records))
+        except LookupError as error:
+            raise ConfigurationError(
+                f"key= finds no {error} in a record, whose columns are {listed(map(repr, keys))}"
+            ) from error
         self._check(values, after)
         return Page(self, keys, records, values[-1], token)
 

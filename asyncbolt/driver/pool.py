@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from .._hints import reason
 from ..aio._clock import CLOSE_TIMEOUT, Deadline, TimeoutExpired
 from ..client.connect import Opener, VersionMemory
 from ..exceptions import (
@@ -603,7 +604,7 @@ class Pool:
             await self.failure(connection, error)
             raise
         except LocalProtocolError as error:
-            raise ConfigurationError(f"{address}: {error}") from error
+            raise ConfigurationError(f"{address}: {reason(error)}") from error
         connection.greeted()
         products = config.server_products
         if products is not None:

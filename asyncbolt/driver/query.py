@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
-__all__ = ["Query", "unit_of_work"]
+from .._hints import check_parameters, check_text
+
+__all__ = ["Query", "check_plain_query", "check_query", "merged", "unit_of_work"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -38,6 +40,42 @@ class Query:
         # Not the metadata, which is the caller's own business.
         timeout = "" if self.timeout is None else f", timeout={self.timeout!r}"
         return f"{type(self).__name__}({self.text!r}{timeout})"
+
+
+def check_query(query: object) -> None:
+    """Check what is to be run as a query.
+
+    Raises:
+        TypeError: it is neither a string nor a Query.
+        ValueError: it is empty.
+    """
+    if type(query) is str and query:
+        return
+    text = query.text if isinstance(query, Query) else query
+    if not isinstance(text, str):
+        raise TypeError(f"a query is a string or a Query, not {type(text).__name__}")
+    if not text:
+        raise ValueError("a query must not be empty")
+
+
+def check_plain_query(query: object) -> None:
+    """Check what is to be run as a query in a transaction. Raises TypeError: it is no string."""
+    if isinstance(query, Query):
+        raise TypeError("a Query object is for session.run; in a transaction, the query is a string")
+    check_text(query, "query")
+
+
+def merged(parameters: Mapping[str, Any] | None, more: dict[str, Any]) -> dict[str, Any]:
+    """Return *parameters*, and *more* of them, which win.
+
+    Raises:
+        TypeError: *parameters* is no mapping.
+    """
+    if parameters is None:
+        return more
+    if type(parameters) is not dict:
+        check_parameters(parameters)
+    return {**parameters, **more} if parameters else more
 
 
 def unit_of_work(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import sys
 import warnings
 from collections import deque
@@ -12,9 +11,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from .._hints import AsyncRows
 from ..client.lane import Lease, Statement
 from ..exceptions import (
+    LocalProtocolError,
     ResultConsumedError,
+    ResultError,
     ResultFailedError,
     ResultNotSingleError,
 )
@@ -23,7 +25,7 @@ from . import clock
 from .eager import EagerResult
 from .export import data_frame, has_broken, rows_data
 from .listeners import QueryEnded, QueryStarted, tell
-from .notifications import NotificationSeverity, notification_text, warning_for
+from .notifications import log_remarks, remarked, warning_for
 from .record import Record, make_records
 from .summary import ResultSummary
 
@@ -34,9 +36,7 @@ if TYPE_CHECKING:
 
     from .connection import Connection
 
-__all__ = ["AsyncResult", "ResultJob"]
-
-logger = logging.getLogger("asyncbolt.notifications")
+__all__ = ["AsyncResult", "ResultJob", "remark_on"]
 
 Row = tuple[Any, ...]
 
@@ -49,12 +49,9 @@ _LEAST_AHEAD: Final = 100
 
 _FAILED: Final = "the result has failed, or another result of the same transaction has"
 _OUT_OF_SCOPE: Final = "the transaction is closed, and its results with it"
+_ENDED: Final = "another task left this result, or ended its session or transaction, while it was being read"
+_TAKEN: Final = "another task is reading this result"
 _CONSUMED: Final = "the result was consumed: records must be fetched before consume()"
-
-_LEVELS: Final = {
-    NotificationSeverity.INFORMATION: logging.INFO,
-    NotificationSeverity.WARNING: logging.WARNING,
-}
 
 _NO_RECORDS: Final[Iterator[Record]] = iter(())
 
@@ -77,6 +74,7 @@ class ResultJob(Statement):
         "greedy",
         "grows",
         "hungry",
+        "leavers",
         "metadata",
         "news",
         "on_end",
@@ -120,6 +118,7 @@ class ResultJob(Statement):
         self.ahead = False
         self.watch: QueryWatch | None = None
         self.news: asyncio.Future[None] | None = None  # its reader waits for that
+        self.leavers: list[asyncio.Future[None]] | None = None  # who ends it waits for the end
 
     # What the lane calls
 
@@ -141,7 +140,7 @@ class ResultJob(Statement):
     def on_run(self, metadata: dict[str, Any]) -> None:
         self.metadata = metadata
         self.ran = True
-        self._wake()
+        self.wake()
 
     def on_rows(self, rows: list[Row]) -> None:
         count = len(rows)
@@ -150,7 +149,7 @@ class ResultJob(Statement):
             return
         self.pieces.append(rows)
         self.buffered += count
-        self._wake()
+        self.wake()
 
     def on_more(self) -> None:
         if self.grows and self.ahead and self.fetch_size > 0:
@@ -171,7 +170,9 @@ class ResultJob(Statement):
         if on_end is not None:
             self.on_end = None
             on_end(self)
-        self._wake()
+        self.wake()
+        if self.leavers is not None:
+            self.release()
 
     def end_watch(self, error: BaseException | None) -> None:
         """Tell those who listen that it is over."""
@@ -180,10 +181,17 @@ class ResultJob(Statement):
             self.watch = None
             watch.end(self.rows, error, self.summary.get("db") or self.metadata.get("db"))
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         news = self.news
         if news is not None and not news.done():
             news.set_result(None)
+
+    def release(self) -> None:
+        """Wake those who wait for the end."""
+        leavers, self.leavers = self.leavers, None
+        for leaver in leavers or ():
+            if not leaver.done():
+                leaver.set_result(None)
 
     # What the result does
 
@@ -284,7 +292,11 @@ class ResultOwner:
         """The reader of *result* was cancelled while it waited."""
 
 
-class AsyncResult:
+class _ResultInUse(ResultError, LocalProtocolError):
+    """Two tasks read one result: what the client level calls a LocalProtocolError."""
+
+
+class AsyncResult(AsyncRows):
     """The records of a statement, as they come. Made by ``run`` of a session or a transaction.
 
     Iterate over it with ``async for``, or take what you need with one of the methods. Records are buffered by
@@ -337,18 +349,52 @@ class AsyncResult:
             await self._end()
 
     async def _news(self) -> None:
-        """Wait until something has happened to the job."""
+        """Wait until something has happened to the job; one task does at a time."""
         job = self._job
+        if job.news is not None:
+            raise _ResultInUse(self, _TAKEN)
         self._connection.check_loop()
-        job.news = self._connection.pool.loop.create_future()
+        news = job.news = self._connection.pool.loop.create_future()
         try:
-            await job.news
+            await news
         except BaseException as error:
             # Nobody knows what was read: better no result than one with a hole.
-            self._cancel(error)
+            if job.news is news:
+                job.news = None
+                self._cancel(error)
             raise
-        finally:
+        if job.news is not news:
+            raise ResultConsumedError(self, _ENDED)
+        job.news = None
+        if self._failure is not None and not job.done:
+            raise ResultFailedError(self, _FAILED) from self._failure
+
+    async def _ending(self) -> None:
+        """Wait until everything is answered, besides who reads, and who else does this."""
+        job = self._job
+        while not job.done and self._failure is None:
+            leaver = self._connection.pool.loop.create_future()
+            if job.leavers is None:
+                job.leavers = []
+            job.leavers.append(leaver)
+            try:
+                await leaver
+            except BaseException as error:
+                leavers = job.leavers
+                if leavers is not None and leaver in leavers:
+                    leavers.remove(leaver)
+                if not (job.done or leavers or job.news is not None):
+                    self._cancel(error)
+                raise
+
+    def _take_over(self) -> None:
+        """Take the result from the task that reads it, if one does, which is told."""
+        job = self._job
+        news = job.news
+        if news is not None:
             job.news = None
+            if not news.done():
+                news.set_result(None)
 
     def _cancel(self, error: BaseException) -> None:
         """Give the result up: its reader was interrupted."""
@@ -359,6 +405,9 @@ class AsyncResult:
         job.on_end = None
         if not job.done:
             self._connection.give_up(job)
+            # Nothing will happen to it any more.
+            job.wake()
+            job.release()
         self._owner._result_cancelled(self)
 
     async def _end(self) -> None:
@@ -370,8 +419,8 @@ class AsyncResult:
         if error is not None:
             raise await self._fail(error)
         summary = self._job.summary
-        if summary.get("statuses") or summary.get("notifications"):
-            self._warn()
+        if remarked(summary):
+            self._remark()
         more = self._owner._result_ended(self)
         if more is not None:
             await more
@@ -392,6 +441,8 @@ class AsyncResult:
             self._failure = error
 
     def _check_readable(self) -> None:
+        if self._job.news is not None:
+            raise _ResultInUse(self, _TAKEN)
         if self._out_of_scope:
             raise ResultConsumedError(self, _OUT_OF_SCOPE)
         if self._consumed:
@@ -448,20 +499,26 @@ class AsyncResult:
         if not job.done and self._failure is None:
             job.greedy = job.ahead = True
             self._connection.more(job)
-            while not job.done:
-                await self._news()
+            await self._ending()
         if not self._ended:
             await self._end()
 
-    async def _exhaust(self) -> None:
-        """Drop the records that are left, and wait for the summary."""
-        self._records = _NO_RECORDS
+    async def _exhaust(self, *, ending: bool = False) -> None:
+        """Drop the records that are left, and wait for the summary: as its reader, or *ending* it for all."""
         job = self._job
+        if ending:
+            self._take_over()
+        elif job.news is not None:
+            raise _ResultInUse(self, _TAKEN)
+        self._records = _NO_RECORDS
         job.drop_rows()
         if not job.done and self._failure is None:
             self._connection.discard(job)
-            while not job.done:
-                await self._news()
+            if ending:
+                await self._ending()
+            else:
+                while not job.done:
+                    await self._news()
             job.drop_rows()
         if not self._ended:
             await self._end()
@@ -469,13 +526,17 @@ class AsyncResult:
     async def _drop(self) -> None:
         """The session goes on to something else."""
         self._consumed = True
-        await self._exhaust()
+        await self._exhaust(ending=True)
 
     async def _leave_scope(self) -> None:
         """The transaction is about to end."""
+        self._out_of_scope = True  # for other tasks, from now on
         if not self._ended:
-            await self._exhaust()
-        self._out_of_scope = True
+            try:
+                await self._exhaust(ending=True)
+            except BaseException:
+                self._out_of_scope = False
+                raise
 
     # ---------------------------------------------------------------- reading
 
@@ -541,6 +602,8 @@ class AsyncResult:
         Raises: as :meth:`single`.
         """
         self._check_readable()
+        if not isinstance(n, int):
+            raise TypeError(f"fetch() takes a number of records, not {n!r}")
         return await self._take(n)
 
     async def peek(self) -> Record | None:
@@ -656,28 +719,36 @@ class AsyncResult:
             )
         return summary
 
-    def _warn(self) -> None:
-        """Log the notifications, and warn of those that the driver's user wants to be warned of."""
-        severity = self._severity
-        if severity is None and not logger.isEnabledFor(logging.INFO):
-            return
-        for notification in self._obtain_summary().gql_status_objects:
-            if not notification.is_notification:
-                continue
-            level = _LEVELS.get(notification.severity, logging.DEBUG)
-            if logger.isEnabledFor(level):
-                text = notification_text(notification, self._query, one_line=True)
-                logger.log(level, "the server remarks: %s", text)
-            warning = warning_for(notification, severity, self._query)
-            if warning is None:
-                continue
-            if self._place is None:
-                warnings.warn(warning, stacklevel=2)
-            else:
-                file, line, names = self._place
-                registry = names.setdefault("__warningregistry__", {})
-                module = names.get("__name__")
-                warnings.warn_explicit(warning, None, file, line, module, registry)
+    def _remark(self) -> None:
+        _remark(self._obtain_summary(), self._query, self._severity, self._place)
+
+
+def remark_on(connection: Connection, metadata: Mapping[str, Any], query: str, severity: str | None) -> None:
+    """Log, and warn of, what the server remarked on a *query* of the batch path."""
+    if remarked(metadata):
+        summary = ResultSummary(connection.server, dict(metadata), query=query)
+        _remark(summary, query, severity, _calling_frame() if severity is not None else None)
+
+
+def _remark(
+    summary: ResultSummary, query: str, severity: str | None, place: tuple[str, int, dict[str, Any]] | None
+) -> None:
+    """Log the notifications, and warn of those that the driver's user wants to be warned of."""
+    statuses = summary.gql_status_objects
+    log_remarks(statuses, query)
+    if severity is None:
+        return
+    for notification in statuses:
+        warning = warning_for(notification, severity, query)
+        if warning is None:
+            continue
+        if place is None:
+            warnings.warn(warning, stacklevel=2)
+        else:
+            file, line, names = place
+            registry = names.setdefault("__warningregistry__", {})
+            module = names.get("__name__")
+            warnings.warn_explicit(warning, None, file, line, module, registry)
 
 
 def _calling_frame() -> tuple[str, int, dict[str, Any]] | None:

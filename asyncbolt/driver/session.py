@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
+import sys
 import warnings
 import weakref
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
+from .._hints import AsyncContext, check_parameters
 from ..aio._clock import Deadline
 from ..client import bulk
 from ..client.stream import FetchResult
@@ -27,8 +30,8 @@ from .bookmarks import Bookmarks, BookmarkStore
 from .constants import READ_ACCESS, WRITE_ACCESS
 from .notifications import TelemetryAPI
 from .pool import Acquisition
-from .query import Query
-from .result import AsyncResult, QueryWatch, ResultJob, ResultOwner
+from .query import Query, check_query, merged
+from .result import AsyncResult, QueryWatch, ResultJob, ResultOwner, remark_on
 from .retry import Retries
 from .supplied import supplied
 from .transaction import AsyncManagedTransaction, AsyncTransaction
@@ -68,7 +71,7 @@ class _JobEnd:
             session._job_ended(job)
 
 
-class AsyncSession(ResultOwner):
+class AsyncSession(ResultOwner, AsyncContext):
     """Statements and transactions, one after the other, each seeing what those before it did.
 
     Made by :meth:`AsyncDriver.session`. A session is used by one task at a time; it is cheap, and holds a
@@ -84,6 +87,7 @@ class AsyncSession(ResultOwner):
         self._auto_result: AsyncResult | None = None
         self._latest: AsyncResult | None = None  # of run(), ended or not
         self._is_closed = False
+        self._opened = False  # entered, or used: then it is to be closed
         self._busy = False
         self._bookmark_manager = config.bookmark_manager
         self._initial: frozenset[str] = (
@@ -102,6 +106,9 @@ class AsyncSession(ResultOwner):
     # ---------------------------------------------------------------- open and closed
 
     async def __aenter__(self) -> AsyncSession:
+        if self._is_closed:
+            raise SessionError(self, "the session is closed")
+        self._opened = True
         return self
 
     async def __aexit__(
@@ -114,11 +121,21 @@ class AsyncSession(ResultOwner):
             await self.close()
 
     def __del__(self) -> None:
-        connection = getattr(self, "_connection", None)
-        if connection is None:
+        if getattr(self, "_is_closed", True) or sys.is_finalizing():
             return
-        warnings.warn(f"{self!r} was dropped while in use: close it", ResourceWarning, stacklevel=2)
-        self._let_go_elsewhere(connection)
+        pool = self._pool
+        if pool is not None and pool.closed:
+            return  # with the driver went all that it could hold
+        connection = self._connection
+        if connection is not None:
+            self._let_go_elsewhere(connection)
+        if connection is not None or self._opened:
+            warnings.warn(
+                f"{self!r} was dropped without close(): use 'async with'",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
 
     def _let_go_elsewhere(self, connection: Connection) -> None:
         """Give up *connection* and what runs on it, from wherever this is."""
@@ -173,6 +190,7 @@ class AsyncSession(ResultOwner):
         if result is not None and not result._job.done:
             result._cancel(asyncio.CancelledError())
         self._let_go()
+        self._opened = False
 
     def closed(self) -> bool:
         """Whether it is closed."""
@@ -201,6 +219,7 @@ class AsyncSession(ResultOwner):
         self, mode: str, *, force_auth: bool = False, liveness: float | None = None, unprepared: bool = False
     ) -> Connection:
         """Get a connection for statements of *mode* ("r" or "w")."""
+        self._opened = True
         connection = self._connection
         if connection is not None:
             await connection.settle()
@@ -228,6 +247,9 @@ class AsyncSession(ResultOwner):
             pool.release(connection)
             database = await pool.refresh(want, None, session=self)
             connection = await pool.acquire(want, database, session=self)
+        if self._is_closed:
+            pool.release(connection)
+            raise SessionError(self, "another task has closed the session")
         self._connection = connection
         return connection
 
@@ -325,8 +347,7 @@ class AsyncSession(ResultOwner):
 
         A result that is not read to its end is discarded first.
         """
-        if self._auto_result is not None:
-            await self._auto_result._drop()
+        await self._leave_result()
         return Bookmarks.from_raw_values(self._bookmarks)
 
     # ---------------------------------------------------------------- auto-commit statements
@@ -355,12 +376,9 @@ class AsyncSession(ResultOwner):
             PackError: a parameter cannot be packed; nothing was sent.
         """
         self._check_open()
-        if not query:
-            raise ValueError("a query must not be empty")
-        if not isinstance(query, (str, Query)):
-            raise TypeError(f"a query is a string or a Query, not {type(query).__name__}")
+        check_query(query)
+        values = merged(parameters, kwargs)
         await self._quiet()
-        values = {**parameters, **kwargs} if parameters else kwargs
         self._busy = True
         try:
             return await self._run(query, values, self._config.fetch_size)
@@ -374,6 +392,17 @@ class AsyncSession(ResultOwner):
             raise TransactionError(self._transaction, "a transaction is open: run the query in it, or end it")
         if self._auto_result is not None:
             await self._auto_result._buffer()
+            self._check_open()  # others may have waited too
+
+    async def _leave_result(self) -> None:
+        """Drop the result of the auto-commit statement before, unless another task is reading it."""
+        result = self._auto_result
+        if result is not None:
+            if result._job.news is not None:
+                raise SessionError(
+                    self, "another task is reading a result of this session: a session serves one at a time"
+                )
+            await result._drop()
 
     async def _run(
         self, query: str | Query, values: Mapping[str, Any], fetch_size: int | None
@@ -488,10 +517,19 @@ class AsyncSession(ResultOwner):
     async def _auto(
         self, kind: Callable[..., Awaitable[Any]], query: str | Query, parameters: Mapping[str, Any] | None
     ) -> Any:
+        check_query(query)
+        check_parameters(parameters)
         mode = _MODES[self._config.default_access_mode]
 
         async def work(connection: Connection, extra: Mapping[str, Any]) -> Any:
-            return await kind(connection, str(query), parameters, extra=extra, mode=mode)
+            return await kind(
+                connection,
+                str(query),
+                parameters,
+                extra=extra,
+                mode=mode,
+                severity=self._config.warn_notification_severity,
+            )
 
         tries = 0
         while True:
@@ -548,9 +586,11 @@ class AsyncSession(ResultOwner):
     async def _run_batches(
         self, query: str | Query, parameters: Mapping[str, Any] | None, fetch_size: int | None
     ) -> AsyncResult:
+        check_query(query)
+        values = merged(parameters, {})
         await self._quiet()
         return await self._run(
-            query, parameters or {}, self._config.fetch_size if fetch_size is None else fetch_size
+            query, values, self._config.fetch_size if fetch_size is None else fetch_size
         )
 
     async def execute_many(
@@ -568,8 +608,11 @@ class AsyncSession(ResultOwner):
         Arguments, and what is committed when it fails: as :meth:`asyncbolt.ClientSession.execute_many`.
         """
 
+        check_query(query)
+        check_parameters(parameters)
+
         async def work(connection: Connection, extra: Mapping[str, Any]) -> BulkSummary:
-            return await bulk.execute_many(
+            summary = await bulk.execute_many(
                 connection,
                 str(query),
                 rows,
@@ -581,6 +624,9 @@ class AsyncSession(ResultOwner):
                 extra=extra,
                 lease=None,
             )
+            # The same for each batch: once is enough.
+            remark_on(connection, summary.summary, str(query), self._config.warn_notification_severity)
+            return summary
 
         summary: BulkSummary = await self._with_connection(
             _MODES[self._config.default_access_mode], query, work
@@ -625,7 +671,8 @@ class AsyncSession(ResultOwner):
         """
         self._check_open()
         if self._auto_result is not None:
-            await self._auto_result._drop()
+            await self._leave_result()
+            self._check_open()
         if self._transaction is not None:
             raise TransactionError(self._transaction, "a transaction is open already")
         self._busy = True
@@ -709,9 +756,13 @@ class AsyncSession(ResultOwner):
     ) -> Any:
         self._check_open()
         if not callable(function):
-            raise TypeError(f"a unit of work is a coroutine function, not {type(function).__name__}")
+            raise TypeError(
+                "a unit of work is a coroutine function that takes a transaction, not"
+                f" {type(function).__name__}"
+            )
         if self._auto_result is not None:
-            await self._auto_result._drop()
+            await self._leave_result()
+            self._check_open()
         if self._transaction is not None:
             raise TransactionError(self._transaction, "a transaction is open already")
         metadata = getattr(function, "metadata", None)
@@ -721,11 +772,21 @@ class AsyncSession(ResultOwner):
         told: set[TelemetryAPI] = set()
         while True:
             try:
-                transaction = await self._open(
-                    AsyncManagedTransaction, mode, metadata, timeout, api, told, pipelined=pipelined
-                )
+                self._busy = True
                 try:
-                    result = await function(transaction, *arguments, **keywords)
+                    transaction = await self._open(
+                        AsyncManagedTransaction, mode, metadata, timeout, api, told, pipelined=pipelined
+                    )
+                finally:
+                    self._busy = False
+                try:
+                    work = function(transaction, *arguments, **keywords)
+                    if not hasattr(work, "__await__") and not inspect.isawaitable(work):
+                        raise TypeError(
+                            f"a unit of work is a coroutine function: {_named(function)} returned"
+                            f" {_named(type(work))}, which cannot be awaited. Write 'async def'"
+                        )
+                    result = await work
                 except asyncio.CancelledError:
                     transaction._cancel()
                     raise
@@ -751,7 +812,12 @@ class AsyncSession(ResultOwner):
                 if delay is None:
                     raise
                 logger.warning("a transaction failed and is tried again in %.3f s: %s", delay, error)
-            await clock.sleep(delay)
+            self._busy = True
+            try:
+                await clock.sleep(delay)
+            finally:
+                self._busy = False
+            self._check_open()
 
     # ---------------------------------------------------------------- what drivers ask
 
@@ -772,6 +838,10 @@ class AsyncSession(ResultOwner):
             return question(connection)
         finally:
             self._let_go()
+
+
+def _named(thing: Any) -> str:
+    return getattr(thing, "__qualname__", None) or type(thing).__qualname__
 
 
 def _parts(query: str | Query) -> tuple[str, float | None, Mapping[str, Any] | None]:

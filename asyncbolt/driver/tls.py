@@ -6,6 +6,7 @@ import os
 import ssl
 from typing import TYPE_CHECKING, Any
 
+from .._hints import reason
 from ..exceptions import CertificateConfigurationError, ConfigurationError
 from .supplied import supplied
 
@@ -104,7 +105,9 @@ def _new_context(trust: TrustStore, certificate: Any) -> ssl.SSLContext:
             try:
                 context.load_verify_locations(path)
             except (OSError, ssl.SSLError) as error:
-                raise ConfigurationError(f"no certificates of authorities in {path!r}: {error}") from error
+                raise ConfigurationError(
+                    f"no certificates of authorities in {path!r}: {reason(error)}"
+                ) from error
     else:
         context.load_default_certs()
     if certificate is not None:
@@ -116,7 +119,7 @@ def _new_context(trust: TrustStore, certificate: Any) -> ssl.SSLContext:
             )
         except (OSError, ssl.SSLError, ValueError) as error:
             raise CertificateConfigurationError(
-                f"the client certificate {certificate.certfile!r} cannot be used: {error}"
+                f"the client certificate {certificate.certfile!r} cannot be used: {reason(error)}"
             ) from error
     return context
 

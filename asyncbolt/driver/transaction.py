@@ -7,13 +7,14 @@ import weakref
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .._hints import AsyncContext
 from ..client import bulk
 from ..client.lane import Begin, Commit, Lease, Rollback
 from ..client.stream import FetchResult
 from ..exceptions import BoltError, TransactionError
 from .batches import Batches, execute, fetch
-from .query import Query
-from .result import AsyncResult, QueryWatch, ResultJob, ResultOwner
+from .query import check_plain_query, merged
+from .result import AsyncResult, QueryWatch, ResultJob, ResultOwner, remark_on
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -104,15 +105,13 @@ class _Transaction(ResultOwner):
             PackError: a parameter cannot be packed; nothing was sent, and the transaction goes on.
         """
         self._check_open()
-        if isinstance(query, Query):
-            raise TypeError("a Query object is for session.run; in a transaction, the query is a string")
-        if not isinstance(query, str):
-            raise TypeError(f"a query is a string, not {type(query).__name__}")
+        if type(query) is not str:
+            check_plain_query(query)
+        values = merged(parameters, kwparameters)
         connection = self._connection
         results = self._results
         if results and not connection.many_results:
             await results[-1]._buffer()
-        values = {**parameters, **kwparameters} if parameters else kwparameters
         job = ResultJob(
             query, values, None, self._fetch_size, self._lease, streams=connection.many_results
         )
@@ -134,9 +133,12 @@ class _Transaction(ResultOwner):
 
         Raises: as :meth:`run`.
         """
+        check_plain_query(query)
         await self._quiet()
         try:
-            return await fetch(self._connection, query, parameters, lease=self._lease)
+            return await fetch(
+                self._connection, query, parameters, lease=self._lease, severity=self._severity
+            )
         except asyncio.CancelledError:
             self._cancel()
             raise
@@ -148,9 +150,12 @@ class _Transaction(ResultOwner):
 
         Raises: as :meth:`run`.
         """
+        check_plain_query(query)
         await self._quiet()
         try:
-            return await execute(self._connection, query, parameters, lease=self._lease)
+            return await execute(
+                self._connection, query, parameters, lease=self._lease, severity=self._severity
+            )
         except asyncio.CancelledError:
             self._cancel()
             raise
@@ -198,9 +203,10 @@ class _Transaction(ResultOwner):
         Arguments as :meth:`asyncbolt.ClientSession.execute_many`. All of it happens with the rest of the
         transaction, or none.
         """
+        check_plain_query(query)
         await self._quiet()
         try:
-            return await bulk.execute_many(
+            summary = await bulk.execute_many(
                 self._connection,
                 query,
                 rows,
@@ -212,6 +218,9 @@ class _Transaction(ResultOwner):
                 extra=None,
                 lease=self._lease,
             )
+            # The same for each batch: once is enough.
+            remark_on(self._connection, summary.summary, query, self._severity)
+            return summary
         except asyncio.CancelledError:
             self._cancel()
             raise
@@ -227,6 +236,8 @@ class _Transaction(ResultOwner):
     def _check_open(self) -> None:
         if self._closed_flag:
             raise TransactionError(self, "the transaction is closed")
+        if self._connection.pool.closed:
+            raise TransactionError(self, "the driver is closed, and the transaction with it")
         if self._error is not None:
             raise TransactionError(self, "the transaction has failed") from self._error
         self._connection.check_loop()
@@ -284,13 +295,13 @@ class _Transaction(ResultOwner):
     async def _commit(self) -> str | None:
         """Commit, and return the bookmark."""
         self._check_open()
+        self._closed_flag = True  # whoever else would end it is too late
         connection = self._connection
         try:
             for result in self._results:
                 await result._leave_scope()
             # They hold the transaction too.
             self._results.clear()
-            self._closed_flag = True
             answer = await connection.ask(Commit(lease=self._lease))
         except asyncio.CancelledError:
             self._give_up()
@@ -299,7 +310,6 @@ class _Transaction(ResultOwner):
             self._error = error
             raise
         finally:
-            self._closed_flag = True
             self._end()
         bookmark: str | None = answer.get("bookmark")
         await self._session._committed(bookmark)
@@ -310,6 +320,7 @@ class _Transaction(ResultOwner):
             raise TransactionError(self, "the transaction is closed")
         connection = self._connection
         connection.check_loop()
+        self._closed_flag = True
         try:
             if self._error is None and not self._lease.over and not connection.lost:
                 with connection.closing():
@@ -326,7 +337,6 @@ class _Transaction(ResultOwner):
             self._give_up()
             raise
         finally:
-            self._closed_flag = True
             for result in self._results:
                 result._out_of_scope = True
             self._results.clear()
@@ -365,7 +375,7 @@ class _Transaction(ResultOwner):
             await self._close()
 
 
-class AsyncTransaction(_Transaction):
+class AsyncTransaction(_Transaction, AsyncContext):
     """A transaction that its user commits or rolls back. Made by :meth:`AsyncSession.begin_transaction`.
 
     With ``async with``, the end of the block commits, and an exception in it rolls back. When a query fails,

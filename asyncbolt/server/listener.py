@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from .._constants import Version
+from .._hints import AsyncContext, UnknownArgument, check_call, unknown_arguments
 from ..aio.sniff import Sniffer
 from ..exceptions import ConfigurationError
 from ..protocol.server import ServerConnection
@@ -30,10 +31,11 @@ DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 7687
 
 _LIMITS: Final = frozenset(field.name for field in dataclasses.fields(Limits))
+_LOGIN: Final = "verify_auth_token() of the session class says who is let in"
 _AGENT_VERSION: Final = re.compile(r"Neo4j/(\d+\.\d+\S*)")
 
 
-class Server:
+class Server(AsyncContext):
     """A Bolt server, as :func:`create_server` gives it. Used like :class:`asyncio.Server`.
 
     Attributes:
@@ -391,6 +393,11 @@ def _check_session_class(
         raise TypeError("session_class must be a subclass of ServerSession")
     if session_class.__init__ is ServerSession.__init__:
         if kwargs:
-            raise TypeError(f"create_server() got an unexpected keyword argument {next(iter(kwargs))!r}")
+            what = unknown_arguments(kwargs, _known(), credentials=_LOGIN)
+            raise UnknownArgument(f"create_server(): {what}")
     else:
-        inspect.signature(session_class).bind(loop, **kwargs)
+        check_call(session_class, kwargs, _known(), "create_server", credentials=_LOGIN)
+
+
+def _known() -> frozenset[str]:
+    return _LIMITS | inspect.signature(create_server).parameters.keys() - {"kwargs", "loop"}
