@@ -229,6 +229,9 @@ class Link:
             logger.exception("a fault in asyncbolt")
             self._break(error)
             return
+        except BaseException:
+            self._schedule()  # what the lane had given to the connection is still to be written
+            raise
         self._protocol._flush()
         reset = lane.reset_outstanding
         if reset is not self._timed_reset:
