@@ -21,6 +21,7 @@ FLOORS: list[tuple[str, int]] = [
     ("_impl", 0),
     ("_constants", 0),
     ("exceptions", 0),
+    ("_options", 0),
     ("_structure", 1),
     ("graph", 1),
     ("time", 1),

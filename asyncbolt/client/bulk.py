@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sized
 from typing import TYPE_CHECKING, Any, Final
 
+from .._options import seconds, whole
 from ..aio._clock import Deadline, TimeoutExpired
 from ..exceptions import BoltError, PackError
 from .lane import Group, Lease, Statement
@@ -56,13 +57,15 @@ class BulkSummary:
         self.batches += 1
         self.summary = summary
         bookmark = summary.get("bookmark")
-        if bookmark is not None:
+        if isinstance(bookmark, str) and bookmark:
             self.bookmarks.append(bookmark)
-        for key, value in (summary.get("stats") or {}).items():
+        stats = summary.get("stats")
+        for key, value in stats.items() if isinstance(stats, dict) else ():
+            before = self.stats.get(key)
             if isinstance(value, bool):
-                self.stats[key] = self.stats.get(key, False) or value
-            elif isinstance(value, int):
-                self.stats[key] = self.stats.get(key, 0) + value
+                self.stats[key] = bool(before) or value
+            elif isinstance(value, (int, float)) and isinstance(before, (int, float)):
+                self.stats[key] = before + value
             else:
                 self.stats[key] = value
 
@@ -109,8 +112,10 @@ async def execute_many(
     lease: Lease | None,
 ) -> BulkSummary:
     """Do what :meth:`ClientSession.execute_many` says."""
-    if batch_rows < 1 or batch_bytes < 1:
-        raise ValueError("batch_rows and batch_bytes are at least 1")
+    batch_rows = whole("batch_rows", batch_rows)
+    batch_bytes = whole("batch_bytes", batch_bytes)
+    if timeout is not None:
+        timeout = seconds("timeout", timeout)
     if parameters is not None and "rows" in parameters:
         raise ValueError("the parameter $rows is what the batches are passed in")
     loop = link.loop

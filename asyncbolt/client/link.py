@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from .._constants import Message
+from .._options import seconds
 from ..aio._clock import Deadline, TimeoutExpired
 from ..exceptions import ServiceUnavailable
 from ..protocol.events import ClientEvent
@@ -141,6 +142,7 @@ class Link:
         Args:
             timeout: seconds after which the connection is cut, answered or not.
         """
+        timeout = seconds("timeout", timeout)
         if self._closing is not None:
             return
         self._lane.close()
@@ -365,6 +367,8 @@ class Link:
 
     async def _call(self, job: Job, timeout: float | None) -> Any:
         """Submit *job* and wait for its result."""
+        if timeout is not None:
+            timeout = seconds("timeout", timeout)
         future = job.waiter = self._loop.create_future()
         # Nothing is under way that it could travel with: a turn of the loop is saved.
         if not self._flush_due and self._lane.write_alone(job):

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from .._options import seconds, whole
 from ..aio._clock import Deadline, TimeoutExpired
 from ..exceptions import BoltError, ConfigurationError, ConnectionAcquisitionTimeoutError, ConnectionPoolError
 from .connect import Opener, connect
@@ -54,8 +55,19 @@ class Pool:
         max_idle: float | None,
         max_lifetime: float | None,
     ) -> None:
-        if not 0 <= min_size <= max_size or max_size < 1:
-            raise ConfigurationError("0 <= min_size <= max_size and 1 <= max_size must hold")
+        try:
+            min_size = whole("min_size", min_size, least=0)
+            max_size = whole("max_size", max_size)
+            if min_size > max_size:
+                raise ValueError("0 <= min_size <= max_size and 1 <= max_size must hold")
+            if timeout is not None:
+                timeout = seconds("timeout", timeout)
+            if max_idle is not None:
+                max_idle = seconds("max_idle", max_idle)
+            if max_lifetime is not None:
+                max_lifetime = seconds("max_lifetime", max_lifetime)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(str(error)) from error
         self._opener = opener
         self._min_size = min_size
         self._max_size = max_size
@@ -151,6 +163,8 @@ class Pool:
         Args:
             timeout: seconds after which those still in use are cut; None: waits for them however long.
         """
+        if timeout is not None:
+            timeout = seconds("timeout", timeout)
         loop = asyncio.get_running_loop()
         self._close_down()
         for entry in self._take_idle():
@@ -213,7 +227,7 @@ class Pool:
             ConnectionPoolError: the pool is closed, or was never opened.
             Others: as :func:`connect`, when a new connection was needed.
         """
-        return Acquiring(self, self._timeout if timeout is None else timeout)
+        return Acquiring(self, self._timeout if timeout is None else seconds("timeout", timeout))
 
     async def release(self, session: ClientSession) -> None:
         """Give *session* back. What is open on it is reset first; done in the background when cancelled."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from .._constants import Message
+from .._options import seconds
 from ..exceptions import LocalProtocolError
 from . import bulk
 from .lane import Group, Reset, Statement
@@ -346,6 +347,8 @@ class ClientSession(Link):
         Args:
             timeout: seconds to wait for the answer.
         """
+        if timeout is not None:
+            timeout = seconds("timeout", timeout)
         for job in self._take_pipeline()[0]:
             self._abandon(job)
         reset = Reset(waiter=self._loop.create_future())
@@ -360,6 +363,8 @@ class ClientSession(Link):
         Args:
             timeout: seconds that it may take.
         """
+        if timeout is not None:
+            timeout = seconds("timeout", timeout)
         self.abort()
         await self._protocol._wait_closed()
         await self._opener.connect(self, timeout)
@@ -378,8 +383,9 @@ class ClientSession(Link):
             unknown = ", ".join(sorted(options.keys() - _OPTIONS))
             raise TypeError(f"unknown keyword argument: {unknown}")
         if self._default_extra is not None:
-            return {**self._default_extra, **options}
-        return options
+            options = {**self._default_extra, **options}
+        # Checked where they are given: what can be found out now does not wait for its turn on the wire.
+        return self._connection.options(options)
 
     def _take_pipeline(self) -> tuple[list[StreamJob], Group | None]:
         jobs, group = self._pipelined, self._group

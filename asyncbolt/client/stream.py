@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from .._options import MOST, seconds
+from .._options import fetch_size as fitting_size
 from ..exceptions import LocalProtocolError, ResultConsumedError, ResultFailedError
 from .lane import Group, Lease, Statement
 
@@ -56,7 +58,7 @@ class FetchResult(list[tuple[Any, ...]]):
     @property
     def fields(self) -> list[str]:
         """The names of the columns."""
-        fields: list[str] = self.metadata.get("fields", [])
+        fields: list[str] = self.metadata.get("fields") or []
         return fields
 
 
@@ -111,7 +113,7 @@ class StreamJob(Statement):
         self.group = group
         self.mark = mark
         self.least = fetch_size
-        self.most = fetch_size * growth
+        self.most = min(fetch_size * growth, MOST)
         self.pieces: deque[list[tuple[Any, ...]]] = deque()
         self.buffered = 0
         self.metadata: dict[str, Any] = {}
@@ -159,7 +161,7 @@ class _Stream:
 
     def __init__(self, session: Link, timeout: float | None) -> None:
         self._session = session
-        self._timeout = timeout
+        self._timeout = None if timeout is None else seconds("timeout", timeout)
         self._jobs: deque[StreamJob] | None = None  # None: not sent yet
         self._ended: BaseException | bool = False
 
@@ -244,8 +246,8 @@ class BatchStream(_Stream):
         self._growth = _MOST_GROWTH if fetch_size is None and lease is None else 1
         if fetch_size is None:
             fetch_size = session._fetch_size
-        elif fetch_size != -1 and fetch_size < 1:
-            raise ValueError(f"fetch_size is -1 (all) or at least 1, not {fetch_size!r}")
+        else:
+            fetch_size = fitting_size(fetch_size)
         self._statement = statement
         self._parameters = parameters
         self._extra = extra
@@ -273,7 +275,7 @@ class BatchStream(_Stream):
     @property
     def fields(self) -> list[str]:
         """The names of the columns; empty before the first batch."""
-        fields: list[str] = self.metadata.get("fields", [])
+        fields: list[str] = self.metadata.get("fields") or []
         return fields
 
     @property

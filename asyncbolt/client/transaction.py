@@ -7,6 +7,7 @@ import weakref
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .._options import seconds
 from ..aio._clock import TimeoutExpired
 from ..exceptions import TransactionError
 from . import bulk
@@ -34,7 +35,7 @@ class Transaction:
     ) -> None:
         self._session = session
         self._extra = extra
-        self._timeout = timeout
+        self._timeout = None if timeout is None else seconds("timeout", timeout)
         # Weakly, so that a transaction that was dropped is noticed.
         self._lease = Lease(weakref.ref(self))
         self._begin: Begin | None = None
@@ -171,10 +172,11 @@ class Transaction:
             IncompleteCommit: the connection was lost before the answer: it may have happened.
             Neo4jError: the server refused it.
         """
+        limit = self._limit(timeout)
         lease = self._open()
         self._ended = True
         try:
-            summary: dict[str, Any] = await self._session._call(Commit(lease=lease), self._limit(timeout))
+            summary: dict[str, Any] = await self._session._call(Commit(lease=lease), limit)
         except (asyncio.CancelledError, TimeoutExpired):
             # Not written yet: without this nobody would ever give the connection free.
             self._give_up()
@@ -183,6 +185,7 @@ class Transaction:
 
     async def rollback(self, *, timeout: float | None = None) -> None:
         """Undo everything. Does nothing when the transaction has failed, which undid it."""
+        limit = self._limit(timeout)
         if self._ended and not self._lease.active:
             return
         future = self._give_up()
@@ -190,7 +193,7 @@ class Transaction:
             return
         try:
             # The rollback happens whether or not anybody waits for it.
-            await self._session._bounded(asyncio.shield(future), self._limit(timeout))
+            await self._session._bounded(asyncio.shield(future), limit)
         except TransactionError:
             pass
 
@@ -210,7 +213,7 @@ class Transaction:
         return future
 
     def _limit(self, timeout: float | None) -> float | None:
-        return self._timeout if timeout is None else timeout
+        return self._timeout if timeout is None else seconds("timeout", timeout)
 
     def _open(self) -> Lease:
         """Return the lease; raise when the transaction is over."""

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
+from .._options import fetch_size as fitting_size
 from ..client import bulk
 from ..client.stream import FetchResult
 from ..exceptions import (
@@ -25,7 +26,7 @@ from .bookmarks import Bookmarks
 from .constants import READ_ACCESS, WRITE_ACCESS
 from .notifications import TelemetryAPI
 from .pool import Acquisition
-from .query import Query
+from .query import Query, check_options
 from .result import AsyncResult, QueryWatch, ResultJob, ResultOwner
 from .retry import Retries
 from .transaction import AsyncManagedTransaction, AsyncTransaction
@@ -307,6 +308,7 @@ class AsyncSession(ResultOwner):
             raise ValueError("a query must not be empty")
         if not isinstance(query, (str, Query)):
             raise TypeError(f"a query is a string or a Query, not {type(query).__name__}")
+        _parts(query)
         await self._quiet()
         values = {**parameters, **kwargs} if parameters else kwargs
         self._busy = True
@@ -462,8 +464,8 @@ class AsyncSession(ResultOwner):
         work: Callable[[Connection, Mapping[str, Any]], Awaitable[Any]],
     ) -> Any:
         """Do *work*, which is one or more auto-commit statements, on a connection."""
-        await self._quiet()
         _, timeout, metadata = _parts(query)
+        await self._quiet()
         self._busy = True
         try:
             connection, extra = await self._ready(mode, metadata, timeout)
@@ -490,7 +492,12 @@ class AsyncSession(ResultOwner):
             query: Cypher, or whatever the server speaks.
             parameters: its parameters.
             fetch_size: rows of a portion; None: the session's.
+
+        Raises:
+            TypeError, ValueError: the fetch size makes no sense. While iterating: as :meth:`run`.
         """
+        if fetch_size is not None:
+            fetch_size = fitting_size(fetch_size)
         return Batches(self._run_batches, query, parameters, fetch_size)
 
     async def _run_batches(
@@ -572,6 +579,7 @@ class AsyncSession(ResultOwner):
             Others: as :meth:`run`.
         """
         self._check_open()
+        check_options(metadata, timeout)
         if self._auto_result is not None:
             await self._auto_result._drop()
         if self._transaction is not None:
@@ -664,6 +672,7 @@ class AsyncSession(ResultOwner):
             raise TransactionError(self._transaction, "a transaction is open already")
         metadata = getattr(function, "metadata", None)
         timeout = getattr(function, "timeout", None)
+        check_options(metadata, timeout)
         retries: Retries | None = None
         last: BaseException | None = None
         told: set[TelemetryAPI] = set()
@@ -724,6 +733,7 @@ class AsyncSession(ResultOwner):
 
 def _parts(query: str | Query) -> tuple[str, float | None, Mapping[str, Any] | None]:
     if isinstance(query, Query):
+        check_options(query.metadata, query.timeout)
         return str(query), query.timeout, query.metadata
     return query, None, None
 

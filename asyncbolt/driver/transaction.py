@@ -7,6 +7,7 @@ import weakref
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .._options import fetch_size as fitting_size
 from ..client import bulk
 from ..client.lane import Begin, Commit, Lease, Rollback
 from ..client.stream import FetchResult
@@ -162,7 +163,12 @@ class _Transaction(ResultOwner):
             query: Cypher, or whatever the server speaks.
             parameters: its parameters.
             fetch_size: rows of a portion; None: the session's.
+
+        Raises:
+            TypeError, ValueError: the fetch size makes no sense. While iterating: as :meth:`run`.
         """
+        if fetch_size is not None:
+            fetch_size = fitting_size(fetch_size)
         return Batches(self._run_batches, query, parameters, fetch_size)
 
     async def _run_batches(

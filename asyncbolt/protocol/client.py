@@ -274,6 +274,13 @@ class ClientConnection:
         """Tell whether the version agreed on has what :data:`asyncbolt.protocol.versions.FEATURES` names."""
         return self._facts is not None and feature in self._facts.features
 
+    def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options of a RUN or BEGIN as they will be sent. Raises LocalProtocolError.
+
+        For who wants to know before it is their turn. One that is an iterator is used up by it.
+        """
+        return request_map(self._known(), _RUN, given)
+
     # Bytes
 
     def data_to_send(self) -> bytes:
@@ -898,8 +905,8 @@ class ClientConnection:
                         return
             elif more and request._n != _ALL and stream.qid is None and stream is not self._latest:
                 self._sin(
-                    "the server sent SUCCESS with has_more for a result to which it gave no qid: behind a later"
-                    " RUN, nothing can say that more of it is wanted. It came",
+                    "the server sent SUCCESS with has_more for a result to which it gave no qid: behind a"
+                    " later RUN, nothing can say that more of it is wanted. It came",
                     events,
                 )
                 return
