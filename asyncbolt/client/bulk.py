@@ -161,6 +161,7 @@ async def execute_many(
                 future,
             )
             first += len(chunk)
+            link._check_free(lease)
             try:
                 link._lane.submit(batch)
             except BoltError:

@@ -58,6 +58,7 @@ __all__ = [
     "WANTED",
     "Begin",
     "Call",
+    "Carried",
     "Commit",
     "Group",
     "Job",
@@ -85,6 +86,17 @@ DONE: Final = 2
 _MAX_STRAYS: Final = 8
 
 
+class Carried(Exception):
+    """What a waiter gets in place of an exception that no waiter may get; who awaits raises *error*.
+
+    GeneratorExit, thrown into a task by what it awaits, closes every coroutine of it, one inside the other.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class Waiter(Protocol):
     """The part of a future that a job needs; asyncio's and concurrent.futures' both have it."""
 
@@ -105,7 +117,18 @@ class Group:
 class Lease:
     """A transaction's hold on the lane: from BEGIN on only its own jobs are written."""
 
-    __slots__ = ("_owner", "active", "begin", "error", "over", "queue", "rollback", "unreported")
+    __slots__ = (
+        "_owner",
+        "active",
+        "begin",
+        "error",
+        "holder",
+        "over",
+        "queue",
+        "rollback",
+        "unreported",
+        "user",
+    )
 
     def __init__(self, owner: Callable[[], object] | None = None) -> None:
         self._owner = owner
@@ -117,6 +140,10 @@ class Lease:
         self.unreported: BaseException | None = None
         """What went wrong at a BEGIN that nobody awaited: the first statement reports it."""
         self.rollback: Rollback | None = None
+        self.holder: Any = None
+        """Who began it and has not asked for its end: what else he asks for here would wait for himself."""
+        self.user: Any = None
+        """Who used it last, where another may be meant to end it."""
 
     @property
     def owner(self) -> object:
@@ -208,7 +235,7 @@ class Job:
         """It failed; nothing else is told afterwards."""
         waiter = self.waiter
         if waiter is not None and not waiter.done():
-            waiter.set_exception(error)
+            waiter.set_exception(Carried(error) if isinstance(error, GeneratorExit) else error)
 
 
 class Statement(Job):

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from .._constants import Message
 from .._options import seconds
 from ..aio._clock import Deadline, TimeoutExpired
-from ..exceptions import ServiceUnavailable
+from ..exceptions import ServiceUnavailable, TransactionError, TransactionNestingError
 from ..protocol.events import ClientEvent
-from .lane import Job, Lane, Login, Reset
+from .lane import Carried, Job, Lane, Lease, Login, Reset
 
 if TYPE_CHECKING:
     from .._constants import Version
@@ -50,6 +50,8 @@ class Link:
         self._token: Mapping[str, Any] = {}
         self._metadata: dict[str, Any] = {}
         self._closing: asyncio.Task[None] | None = None
+        # The transactions that tasks began here and have not ended.
+        self._held: dict[asyncio.Task[Any], Lease] = {}
 
     def _attach(self, protocol: BoltClientProtocol) -> None:
         """Take a connection whose version is known, or guessed."""
@@ -72,6 +74,7 @@ class Link:
         self._silence: float | None = None  # seconds without a byte after which an answer is given up
         self._silence_timer: asyncio.TimerHandle | None = None
         self._closing = None
+        self._held.clear()
         protocol._own(self)
 
     # ---------------------------------------------------------------- what is known
@@ -212,8 +215,45 @@ class Link:
     # ---------------------------------------------------------------- between the lane and the transport
 
     def _submit(self, job: Job) -> None:
+        if self._held:
+            self._check_free(job.lease)
         self._lane.submit(job)
         self._schedule()
+
+    def _check_free(self, lease: Lease | None) -> None:
+        """Raise when the running task would wait for a transaction that it has open here itself.
+
+        *lease* is that of what it asks for. A transaction that another task used last may end without it.
+        """
+        lane = self._lane
+        task = asyncio.current_task(self._loop) if self._held else None
+        own = self._held.get(task) if task is not None else None
+        if own is None or own is lease or lane.closing or lane.error is not None:
+            return
+        transaction = own.owner
+        if transaction is None or own.over or own.error is not None or own.rollback is not None:
+            self._let_go(own)
+            return
+        if own.user is not None and own.user is not task and not own.user.done():
+            return
+        if lease is not None:
+            raise TransactionNestingError(
+                transaction,
+                "this task has a transaction open on this session, for whose end a second one would wait:"
+                " use the open one, or another session",
+            )
+        raise TransactionError(
+            transaction,
+            "this task has a transaction open on this session, for whose end the session itself waits:"
+            " ask the transaction, or another session",
+        )
+
+    def _let_go(self, lease: Lease) -> None:
+        """The task that began the transaction has asked for its end."""
+        task = lease.holder
+        lease.holder = lease.user = None
+        if task is not None and self._held.get(task) is lease:
+            del self._held[task]
 
     def _schedule(self) -> None:
         """Write what may be written, in the next turn of the loop."""
@@ -376,14 +416,15 @@ class Link:
             if self._silence is not None and self._silence_timer is None:
                 self._listen()
         else:
-            self._lane.submit(job)
-            self._schedule()
+            self._submit(job)
         if timeout is None:
             try:
                 return await future
             except asyncio.CancelledError:
                 self._abandon(job)
                 raise
+            except Carried as carried:
+                raise carried.error from None
         return await self._await(job, timeout)
 
     async def _await(self, job: Job, timeout: float | None) -> Any:
@@ -395,13 +436,14 @@ class Link:
 
     async def _bounded(self, future: asyncio.Future[_T], timeout: float | None) -> _T:
         """Await *future*, at most *timeout* seconds."""
-        if timeout is None:
-            return await future
-        timer = self._loop.call_later(timeout, _expire, future, timeout)
+        timer = None if timeout is None else self._loop.call_later(timeout, _expire, future, timeout)
         try:
             return await future
+        except Carried as carried:
+            raise carried.error from None
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
 
     def _abandon(self, job: Job, *, leave: bool = False) -> None:
         self._lane.abandon(job, leave=leave)

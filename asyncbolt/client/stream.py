@@ -353,6 +353,8 @@ class RunStream(_Stream):
 
     def _submit(self) -> deque[StreamJob]:
         session = cast("ClientSession", self._session)
+        if self._arguments is not None:
+            session._check_free(self._lease)
         jobs, group = session._take_pipeline() if self._lease is None else ([], None)
         if self._arguments is not None:
             statement, parameters, extra = self._arguments

@@ -40,6 +40,7 @@ class Transaction:
         self._lease = Lease(weakref.ref(self))
         self._begin: Begin | None = None
         self._ended = False
+        self._entered = False  # the end of a block ends it, whoever uses it
         self._ending: asyncio.Future[Any] | None = None
 
     @property
@@ -175,6 +176,7 @@ class Transaction:
         limit = self._limit(timeout)
         lease = self._open()
         self._ended = True
+        self._session._let_go(lease)
         try:
             summary: dict[str, Any] = await self._session._call(Commit(lease=lease), limit)
         except (asyncio.CancelledError, TimeoutExpired):
@@ -201,6 +203,7 @@ class Transaction:
         """Roll back without waiting."""
         session = self._session
         self._ended = True
+        session._let_go(self._lease)
         if self._begin is None or self._lease.over or self._ending is not None:
             return self._ending
         if session._lane.error is not None or session._lane.closing:
@@ -221,22 +224,38 @@ class Transaction:
             self._submit_begin()
         if self._ended:
             raise TransactionError(self, "the transaction is over")
-        if self._lease.over:
-            failure = self._lease.failure()
+        lease = self._lease
+        if lease.over:
+            failure = lease.failure()
             raise failure
-        return self._lease
+        if not self._entered:
+            lease.user = asyncio.current_task(self._session.loop)
+        return lease
 
     def _submit_begin(self) -> Begin:
         if self._ended:
             raise TransactionError(self, "the transaction is over")
-        begin = Begin(self._lease, self._extra)
-        self._session._submit(begin)
+        lease, session = self._lease, self._session
+        begin = Begin(lease, self._extra)
+        session._submit(begin)
         self._begin = begin
+        self._hold()
         return begin
+
+    def _hold(self) -> None:
+        """The running task is the one that will end it, as far as is known."""
+        lease, session = self._lease, self._session
+        session._let_go(lease)
+        task = lease.holder = asyncio.current_task(session.loop)
+        if task is not None:
+            session._held[task] = lease
 
     async def __aenter__(self) -> Transaction:
         if self._begin is None:
             self._submit_begin()
+        elif not self._ended:
+            self._hold()
+        self._entered = True
         return self
 
     async def __aexit__(
@@ -251,8 +270,11 @@ class Transaction:
 
     def __del__(self) -> None:
         begin = getattr(self, "_begin", None)
-        if begin is not None and not self._ended and not self._lease.over:
-            session = self._session
+        if begin is None or self._ended:
+            return
+        session = self._session
+        session._let_go(self._lease)
+        if not self._lease.over:
             try:
                 session.loop.call_soon_threadsafe(_roll_back, session, self._lease)
             except RuntimeError:

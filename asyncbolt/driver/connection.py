@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .._constants import Message
 from ..aio._clock import Deadline, TimeoutExpired
-from ..client.lane import Call, Job, Relogin, Reset, Rollback, Telemetry
+from ..client.lane import Call, Carried, Job, Relogin, Reset, Rollback, Telemetry
 from ..client.link import Link
 from ..client.stream import FetchJob, FetchResult
 from ..exceptions import (
@@ -181,6 +181,8 @@ class Connection(Link):
         except asyncio.CancelledError:
             self.give_up(job)
             raise
+        except Carried as carried:
+            raise carried.error from None
 
     async def ask(self, job: Job) -> Any:
         """As :meth:`request`.
