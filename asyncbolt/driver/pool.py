@@ -24,6 +24,7 @@ from ..exceptions import (
     LocalProtocolError,
     Neo4jError,
     NotALeader,
+    RemoteProtocolError,
     ServiceUnavailable,
     UnsupportedServerProduct,
 )
@@ -500,7 +501,7 @@ class Pool:
                 self._timed_out += 1
                 raise _timed_out(address, deadline.timeout) from error
             raise ServiceUnavailable(str(error)) from error
-        except HandshakeError as error:
+        except (HandshakeError, RemoteProtocolError) as error:
             raise ServiceUnavailable(str(error)) from error
         except Neo4jError as error:
             await self.failure(connection, error)

@@ -256,9 +256,9 @@ class AsyncSession(ResultOwner):
         self._from_manager = self._initial.union(bookmarks)
         return self._from_manager
 
-    async def _committed(self, bookmark: str | None) -> None:
+    async def _committed(self, bookmark: object) -> None:
         """Something was committed, which *bookmark* stands for, where the server has such things."""
-        if not bookmark:
+        if not isinstance(bookmark, str) or not bookmark:
             return
         new = frozenset((bookmark,))
         self._initial = frozenset()

@@ -278,8 +278,8 @@ class _Transaction(ResultOwner):
             self._end()
             raise
 
-    async def _commit(self) -> str | None:
-        """Commit, and return the bookmark."""
+    async def _commit(self) -> None:
+        """Commit, and let the session know the bookmark."""
         self._check_open()
         connection = self._connection
         try:
@@ -298,9 +298,7 @@ class _Transaction(ResultOwner):
         finally:
             self._closed_flag = True
             self._end()
-        bookmark: str | None = answer.get("bookmark")
-        await self._session._committed(bookmark)
-        return bookmark
+        await self._session._committed(answer.get("bookmark"))
 
     async def _rollback(self) -> None:
         if self._closed_flag:
