@@ -18,7 +18,7 @@ from asyncbolt.exceptions import BoltError, RemoteProtocolError
 
 PLACES = [
     (version, name, path)
-    for version, depth in (((3, 0), 1), ((4, 4), 1), ((5, 8), 2))
+    for version, depth in (((3, 0), 0), ((5, 8), 1))
     for name, metadata in answers(version, 1).items()
     if name not in ("ROUTE", "LOGON")
     for path in paths(metadata)

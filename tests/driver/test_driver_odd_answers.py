@@ -1,4 +1,4 @@
-"""Whatever a server leaves out of its answers or puts into them: all ends well, or with the driver's errors."""
+"""Whatever a server leaves out of its answers or puts in, all ends well or with the driver's errors."""
 
 from __future__ import annotations
 
