@@ -22,6 +22,7 @@ FLOORS: list[tuple[str, int]] = [
     ("_constants", 0),
     ("exceptions", 0),
     ("_hints", 0),
+    ("_options", 0),
     ("_structure", 1),
     ("graph", 1),
     ("time", 1),

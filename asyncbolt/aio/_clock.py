@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
-__all__ = ["CLOSE_TIMEOUT", "CONNECT_TIMEOUT", "Deadline", "TimeoutExpired", "bounded", "seen", "time_limit"]
+__all__ = ["CLOSE_TIMEOUT", "CONNECT_TIMEOUT", "Deadline", "TimeoutExpired", "bounded", "seen"]
 
 CONNECT_TIMEOUT: Final = 30.0
 """Seconds that connecting may take where nobody said otherwise: resolving, TCP, TLS, handshake, login."""
@@ -67,27 +67,6 @@ class Deadline:
 
     def __str__(self) -> str:
         return "no limit" if self.timeout is None else f"{self.timeout:.4g} s"
-
-
-def time_limit(name: str, seconds: Any, *, zero: bool = False) -> float | None:
-    """Return *seconds*, the argument *name*, when it is a time limit.
-
-    Args:
-        name: how the caller knows it, for the error.
-        seconds: a number above 0, or None.
-        zero: 0 makes sense too.
-
-    Raises:
-        TypeError: it is no number.
-        ValueError: it is below 0, or not a number at all.
-    """
-    if seconds is None:
-        return None
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        raise TypeError(f"{name} is a number of seconds or None, not {type(seconds).__name__}")
-    if not (seconds >= 0 if zero else seconds > 0):
-        raise ValueError(f"{name} is {'0 or more' if zero else 'above 0'} seconds, not {seconds!r}")
-    return seconds
 
 
 async def bounded(

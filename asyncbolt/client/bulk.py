@@ -9,6 +9,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from typing import TYPE_CHECKING, Any, Final
 
 from .._hints import check_parameters, check_text
+from .._options import seconds, whole
 from ..aio._clock import Deadline, TimeoutExpired
 from ..exceptions import BoltError, PackError
 from .lane import Group, Lease, Statement
@@ -57,13 +58,15 @@ class BulkSummary:
         self.batches += 1
         self.summary = summary
         bookmark = summary.get("bookmark")
-        if bookmark is not None:
+        if isinstance(bookmark, str) and bookmark:
             self.bookmarks.append(bookmark)
-        for key, value in (summary.get("stats") or {}).items():
+        stats = summary.get("stats")
+        for key, value in stats.items() if isinstance(stats, dict) else ():
+            before = self.stats.get(key)
             if isinstance(value, bool):
-                self.stats[key] = self.stats.get(key, False) or value
-            elif isinstance(value, int):
-                self.stats[key] = self.stats.get(key, 0) + value
+                self.stats[key] = bool(before) or value
+            elif isinstance(value, (int, float)) and isinstance(before, (int, float)):
+                self.stats[key] = before + value
             else:
                 self.stats[key] = value
 
@@ -110,8 +113,10 @@ async def execute_many(
     lease: Lease | None,
 ) -> BulkSummary:
     """Do what :meth:`ClientSession.execute_many` says."""
-    if batch_rows < 1 or batch_bytes < 1:
-        raise ValueError("batch_rows and batch_bytes are at least 1")
+    batch_rows = whole("batch_rows", batch_rows)
+    batch_bytes = whole("batch_bytes", batch_bytes)
+    if timeout is not None:
+        timeout = seconds("timeout", timeout)
     check_text(statement)
     check_parameters(parameters)
     if parameters is not None and "rows" in parameters:
@@ -159,6 +164,7 @@ async def execute_many(
                 future,
             )
             first += len(chunk)
+            link._check_free(lease)
             try:
                 link._lane.submit(batch)
             except BoltError:

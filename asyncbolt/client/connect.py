@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .._constants import Message, Version
 from .._hints import Awaited, check_call, keywords_only, reason
-from ..aio._clock import CONNECT_TIMEOUT, Deadline, TimeoutExpired, bounded, time_limit
+from .._options import fetch_size as fitting_size
+from .._options import seconds, whole
+from ..aio._clock import CONNECT_TIMEOUT, Deadline, TimeoutExpired, bounded
 from ..aio.client import BoltClientProtocol
 from ..aio.dial import Place, Unreached, connect_socket, keep_alive, places
 from ..aio.tls import client_context
@@ -28,7 +30,7 @@ from ..exceptions import (
 )
 from ..protocol import ClientConnection, HandshakeReason
 from ..protocol.handshake import FALLBACK_OFFERS, decode_offer
-from ..protocol.versions import facts
+from ..protocol.versions import facts, known_versions
 from .link import RESET_TIMEOUT, Link
 from .session import ClientSession
 from .uri import DEFAULT_PORT, Address, parse_uri
@@ -141,18 +143,43 @@ class Opener:
             on_failure = Message.RESET
         if on_failure not in (Message.RESET, Message.ACK_FAILURE):
             raise ConfigurationError("on_failure is Message.RESET or Message.ACK_FAILURE")
-        if fetch_size != -1 and fetch_size < 1:
-            raise ConfigurationError("fetch_size is -1 (all) or at least 1")
-        if max_inflight < 1 or max_inflight_bytes < 1:
-            raise ConfigurationError("max_inflight and max_inflight_bytes are at least 1")
+        try:
+            fetch_size = fitting_size(fetch_size)
+            max_inflight = whole("max_inflight", max_inflight)
+            max_inflight_bytes = whole("max_inflight_bytes", max_inflight_bytes)
+            reset_timeout = seconds("reset_timeout", reset_timeout, above=True)
+            if max_message_size is not None:
+                max_message_size = whole("max_message_size", max_message_size)
+            if timeout is not None:
+                timeout = seconds("timeout", timeout)
+            if connect_timeout is not None:
+                connect_timeout = seconds("connect_timeout", connect_timeout)
+            if write_timeout is not None:
+                write_timeout = seconds("write_timeout", write_timeout)
+            if versions is not None:
+                versions = known_versions(versions)
+            for name, text in (
+                ("database", database),
+                ("user_agent", user_agent),
+                ("notifications_minimum_severity", notifications_minimum_severity),
+            ):
+                if text is not None and not isinstance(text, str):
+                    raise TypeError(f"{name} is a str, not {type(text).__name__}")
+            if notifications_disabled is not None:
+                if isinstance(notifications_disabled, str):
+                    raise TypeError("notifications_disabled is a list of names, not one name")
+                # Each connection needs them.
+                notifications_disabled = list(notifications_disabled)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(str(error)) from error
         self.address = address._replace(user=None, password=None)
         self.ssl = client_context(ssl, address.tls, address.verified)
         self.auth = auth
         self.database = database
         self.user_agent = user_agent
-        self.timeout = CONNECT_TIMEOUT if timeout is None else time_limit("timeout", timeout)
+        self.timeout = CONNECT_TIMEOUT if timeout is None else timeout
         self.fetch_size = fetch_size if fetch_size != -1 else 1000
-        self.versions = None if versions is None else tuple(versions)
+        self.versions = versions
         self.protocol_class = BoltClientProtocol if protocol_class is None else protocol_class
         self.protocol_arguments = dict(protocol_arguments or {})
         self.on_failure = on_failure
@@ -197,7 +224,7 @@ class Opener:
             timeout: seconds for all of it; None: as the opener says, infinity: no limit.
         """
         loop = link.loop
-        deadline = Deadline(loop, self.timeout if timeout is None else timeout)
+        deadline = Deadline(loop, self.timeout if timeout is None else seconds("timeout", timeout))
         left = await self._places(loop, deadline)
         failures: list[tuple[Place | None, BoltError | TimeoutError]] = []
         while left:

@@ -34,6 +34,7 @@ from ..exceptions import (
     IncompleteCommit,
     LocalProtocolError,
     Neo4jError,
+    PackError,
     RemoteProtocolError,
     ResultFailedError,
     ServerIgnoredError,
@@ -58,6 +59,7 @@ __all__ = [
     "WANTED",
     "Begin",
     "Call",
+    "Carried",
     "Commit",
     "Group",
     "Job",
@@ -85,6 +87,17 @@ DONE: Final = 2
 _MAX_STRAYS: Final = 8
 
 
+class Carried(Exception):
+    """What a waiter gets in place of an exception that no waiter may get; who awaits raises *error*.
+
+    GeneratorExit, thrown into a task by what it awaits, closes every coroutine of it, one inside the other.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class Waiter(Protocol):
     """The part of a future that a job needs; asyncio's and concurrent.futures' both have it."""
 
@@ -105,7 +118,18 @@ class Group:
 class Lease:
     """A transaction's hold on the lane: from BEGIN on only its own jobs are written."""
 
-    __slots__ = ("_owner", "active", "begin", "error", "over", "queue", "rollback", "unreported")
+    __slots__ = (
+        "_owner",
+        "active",
+        "begin",
+        "error",
+        "holder",
+        "over",
+        "queue",
+        "rollback",
+        "unreported",
+        "user",
+    )
 
     def __init__(self, owner: Callable[[], object] | None = None) -> None:
         self._owner = owner
@@ -117,6 +141,10 @@ class Lease:
         self.unreported: BaseException | None = None
         """What went wrong at a BEGIN that nobody awaited: the first statement reports it."""
         self.rollback: Rollback | None = None
+        self.holder: Any = None
+        """Who began it and has not asked for its end: what else he asks for here would wait for himself."""
+        self.user: Any = None
+        """Who used it last, where another may be meant to end it."""
 
     @property
     def owner(self) -> object:
@@ -175,7 +203,10 @@ class Job:
         self.interrupted = False
 
     def send(self, connection: ClientConnection) -> Sequence[Request]:
-        """Give the connection what this job is on the wire, and return the requests."""
+        """Give the connection what this job is on the wire, and return the requests.
+
+        What raises has given it nothing: requests before the one that could not be sent are taken back.
+        """
         raise NotImplementedError
 
     def has_reader(self) -> bool:
@@ -211,7 +242,7 @@ class Job:
         """It failed; nothing else is told afterwards."""
         waiter = self.waiter
         if waiter is not None and not waiter.done():
-            waiter.set_exception(error)
+            waiter.set_exception(Carried(error) if isinstance(error, GeneratorExit) else error)
 
 
 class Statement(Job):
@@ -266,11 +297,16 @@ class Statement(Job):
             run = connection.send_run(self.statement, self.parameters, **self.extra)
         else:
             run = connection.send_run(self.statement, self.parameters)
-        if self.discard or self.unwanted:
-            pull = connection.send_discard(-1)
-            self.fetch_size = -1
-        else:
-            pull = connection.send_pull(self.fetch_size)
+        try:
+            if self.discard or self.unwanted:
+                pull = connection.send_discard(-1)
+                self.fetch_size = -1
+            else:
+                pull = connection.send_pull(self.fetch_size)
+        except BaseException:
+            # All of it is sent or nothing: RUN alone would do its work, and nobody would hear of it.
+            connection.retract(run)
+            raise
         # Packed: what the caller passed is not looked at again.
         self.parameters = None
         self.wire = run
@@ -303,7 +339,15 @@ class Call(Job):
         self.senders = senders
 
     def send(self, connection: ClientConnection) -> Sequence[Request]:
-        return [sender(connection) for sender in self.senders]
+        requests: list[Request] = []
+        try:
+            for sender in self.senders:
+                requests.append(sender(connection))
+        except BaseException:
+            if requests:
+                connection.retract(requests[0])
+            raise
+        return requests
 
 
 class Login(Call):
@@ -423,6 +467,7 @@ class Lane:
         "_impatient",
         "_interrupts",
         "_lease",
+        "_named",
         "_open",
         "_queue",
         "_reset",
@@ -465,7 +510,9 @@ class Lane:
         self._bytes = 0  # of the requests in flight
         self._open: dict[Statement, None] = {}  # streams that have more, with no PULL outstanding
         self._asking: dict[Statement, None] = {}  # those of them whose reader is not known to be slow
-        self._stream: Statement | None = None  # outside a transaction, the stream nothing may stand behind
+        # The stream nothing may stand behind: outside a transaction, or while it has no number in one.
+        self._stream: Statement | None = None
+        self._named = False  # the server gives results of transactions numbers
         self._lease: Lease | None = None
         self._reset: Request | None = None  # the RESET (or ACK_FAILURE) outstanding
         self._resetters: list[Job] = []  # jobs that its answer ends
@@ -801,10 +848,10 @@ class Lane:
 
     def _may_write(self, job: Job) -> bool:
         connection = self.connection
-        if self._lease is None:
-            if self._stream is not None:
-                return False
-        elif self._lease.rollback is not None:
+        lease = self._lease
+        if lease is not None and lease.rollback is not None:
+            return False
+        if self._stream is not None and job.kind != "commit":
             return False
         if job.exclusive:
             return self._clear()
@@ -834,18 +881,15 @@ class Lane:
             return
         try:
             requests = job.send(self.connection)
-        except Exception as error:
-            # Nothing was written: the values could not be packed, or the version does not have the request.
+        except BaseException as error:
+            self._unsent(job, error)
+            if job.unwanted and isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise  # nobody else would hear of it
+            return
+        if self.error is not None:
+            # Code of the caller's, run while his values were packed, has cut the connection.
             job.stage = DONE
-            if job.group is not None:
-                job.group.failed = True
-            if job.kind == "begin":
-                lease = job.lease
-                assert lease is not None
-                if job.waiter is None:
-                    lease.unreported = error
-                self._end_lease(lease, error)
-            self._fail(job, error)
+            self._fail(job, self._lost_error(job, False))
             return
         job.stage = WRITTEN
         if job.kind == "reset":
@@ -868,8 +912,34 @@ class Lane:
             assert lease is not None
             lease.active = True
             self._lease = lease
-        elif job.lease is None and isinstance(job, Statement) and job.fetch_size != -1:
+        elif isinstance(job, Statement) and job.fetch_size != -1 and (job.lease is None or not self._named):
             self._stream = job
+
+    def _unsent(self, job: Job, error: BaseException) -> None:
+        """Nothing of *job* was written: values could not be packed, or the version lacks the request."""
+        if isinstance(error, (StopIteration, StopAsyncIteration)):
+            # Whoever waits would take either for the end of something.
+            cause = error
+            error = PackError(f"packing it raised {type(cause).__name__}", root=job.kind)
+            error.__cause__ = cause
+        job.stage = DONE
+        if job.group is not None:
+            job.group.failed = True
+        lease = job.lease
+        if lease is not None:
+            if job.kind == "begin":
+                if job.waiter is None:
+                    lease.unreported = error
+                self._end_lease(lease, error)
+            elif job.kind == "commit":
+                # Nobody is left who would end the transaction.
+                lease.rollback = Rollback(lease=lease)
+            elif job.kind == "rollback":
+                # A RESET does it too.
+                job.stage = QUEUED
+                self._failure = True
+                return
+        self._fail(job, error)
 
     def _continue_streams(self) -> None:
         """Ask for more of the open streams, where more is wanted."""
@@ -878,6 +948,9 @@ class Lane:
             return
         waiting = self._waiting()
         commit = lease is not None and waiting and lease.queue[0].kind == "commit"
+        blocking = self._stream
+        if waiting and blocking is not None and blocking in self._open:
+            self._asking[blocking] = None
         # A transaction may have very many of which most wait for their readers: these are not looked at.
         for job in tuple(self._open if lease is None or commit else self._asking):
             connection = self.connection
@@ -892,7 +965,7 @@ class Lane:
             if job.unwanted or job.discard:
                 pull = connection.send_discard(-1, job.qid)
                 job.fetch_size = -1
-            elif lease is None and (waiting or self.closing):
+            elif (waiting and job is blocking) or (self.closing and lease is None):
                 pull = connection.send_pull(-1, job.qid)
                 job.fetch_size = -1
             elif lease is not None and self.closing:
@@ -932,7 +1005,7 @@ class Lane:
                 return True
             # Nothing is unanswered or open: the polite way.
             self._write(lease.rollback)
-            return False
+            return self._failure  # it could not be sent
         return bool(self._flight) and not self._wanted
 
     def _ends_in_vain(self) -> bool:
@@ -1021,7 +1094,7 @@ class Lane:
                 # It ran: it must never be sent again.
                 job.wire = None
                 if job.lease is not None:
-                    job.qid = metadata.get("qid", -1)
+                    self._name(job, metadata.get("qid"))
                 if not job.unwanted:
                     job.on_run(metadata)
             elif job.fetch_size != -1 and metadata.get("has_more"):
@@ -1048,6 +1121,23 @@ class Lane:
             self._end_lease(job.lease, None)
         if not job.unwanted:
             job.on_done(metadata)
+
+    def _name(self, job: Statement, qid: int | None) -> None:
+        """Take the number by which more of a result is asked for in a transaction (Bolt 4.0+).
+
+        Where the server gives none, only the latest result can be asked for more: the next statement waits
+        until everything of this one was asked for.
+        """
+        if qid is not None and qid != -1:
+            job.qid = qid
+            self._named = True
+            if job is self._stream:
+                self._stream = None
+        elif job.fetch_size != -1 and self._stream is None and self._reset is None:
+            self._named = False
+            # Otherwise another RUN is on its way already: the connection sees to it.
+            if not any(isinstance(other, Statement) and other.wire is not None for other in self._flight):
+                self._stream = job
 
     def _more(self, job: Statement) -> None:
         if self._reset is None:

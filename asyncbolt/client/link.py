@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from .._constants import Message
+from .._options import seconds
 from ..aio._clock import CLOSE_TIMEOUT, Deadline, TimeoutExpired
 from ..aio.orphans import close_orphan
-from ..exceptions import LocalProtocolError, ServiceUnavailable
+from ..exceptions import LocalProtocolError, ServiceUnavailable, TransactionError, TransactionNestingError
 from ..protocol.events import ClientEvent
-from .lane import Job, Lane, Login, Reset
+from .lane import Carried, Job, Lane, Lease, Login, Reset
 
 if TYPE_CHECKING:
     from .._constants import Version
@@ -49,6 +50,8 @@ class Link:
         self._token: Mapping[str, Any] = {}
         self._metadata: dict[str, Any] = {}
         self._closing: asyncio.Task[None] | None = None
+        # The transactions that tasks began here and have not ended.
+        self._held: dict[asyncio.Task[Any], Lease] = {}
 
     def _attach(self, protocol: BoltClientProtocol) -> None:
         """Take a connection whose version is known, or guessed."""
@@ -72,6 +75,7 @@ class Link:
         self._silence_timer: asyncio.TimerHandle | None = None
         self._closing = None
         self._logged_in = False
+        self._held.clear()
         protocol._own(self)
 
     # ---------------------------------------------------------------- what is known
@@ -142,6 +146,7 @@ class Link:
         Args:
             timeout: seconds after which the connection is cut, answered or not.
         """
+        timeout = seconds("timeout", timeout)
         if self._closing is not None:
             return
         self.check_loop()
@@ -269,8 +274,45 @@ class Link:
 
     def _submit(self, job: Job) -> None:
         self.check_loop()
+        if self._held:
+            self._check_free(job.lease)
         self._lane.submit(job)
         self._schedule()
+
+    def _check_free(self, lease: Lease | None) -> None:
+        """Raise when the running task would wait for a transaction that it has open here itself.
+
+        *lease* is that of what it asks for. A transaction that another task used last may end without it.
+        """
+        lane = self._lane
+        task = asyncio.current_task(self._loop) if self._held else None
+        own = self._held.get(task) if task is not None else None
+        if own is None or own is lease or lane.closing or lane.error is not None:
+            return
+        transaction = own.owner
+        if transaction is None or own.over or own.error is not None or own.rollback is not None:
+            self._let_go(own)
+            return
+        if own.user is not None and own.user is not task and not own.user.done():
+            return
+        if lease is not None:
+            raise TransactionNestingError(
+                transaction,
+                "this task has a transaction open on this session, for whose end a second one would wait:"
+                " use the open one, or another session",
+            )
+        raise TransactionError(
+            transaction,
+            "this task has a transaction open on this session, for whose end the session itself waits:"
+            " ask the transaction, or another session",
+        )
+
+    def _let_go(self, lease: Lease) -> None:
+        """The task that began the transaction has asked for its end."""
+        task = lease.holder
+        lease.holder = lease.user = None
+        if task is not None and self._held.get(task) is lease:
+            del self._held[task]
 
     def _schedule(self) -> None:
         """Write what may be written, in the next turn of the loop."""
@@ -288,6 +330,9 @@ class Link:
             logger.exception("a fault in asyncbolt")
             self._break(error)
             return
+        except BaseException:
+            self._schedule()  # what the lane had given to the connection is still to be written
+            raise
         self._protocol._flush()
         overdue = lane.overdue
         if overdue is not self._overdue:
@@ -431,6 +476,8 @@ class Link:
         """Submit *job* and wait for its result."""
         if asyncio.get_running_loop() is not self._loop:
             raise self._elsewhere()
+        if timeout is not None:
+            timeout = seconds("timeout", timeout)
         future = job.waiter = self._loop.create_future()
         # Nothing is under way that it could travel with: a turn of the loop is saved.
         if not self._flush_due and self._lane.write_alone(job):
@@ -438,14 +485,15 @@ class Link:
             if self._silence is not None and self._silence_timer is None:
                 self._listen()
         else:
-            self._lane.submit(job)
-            self._schedule()
+            self._submit(job)
         if timeout is None:
             try:
                 return await future
             except asyncio.CancelledError:
                 self._abandon(job)
                 raise
+            except Carried as carried:
+                raise carried.error from None
         return await self._await(job, timeout)
 
     async def _await(self, job: Job, timeout: float | None) -> Any:
@@ -457,13 +505,14 @@ class Link:
 
     async def _bounded(self, future: asyncio.Future[_T], timeout: float | None) -> _T:
         """Await *future*, at most *timeout* seconds."""
-        if timeout is None:
-            return await future
-        timer = self._loop.call_later(timeout, _expire, future, timeout)
+        timer = None if timeout is None else self._loop.call_later(timeout, _expire, future, timeout)
         try:
             return await future
+        except Carried as carried:
+            raise carried.error from None
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
 
     def _abandon(self, job: Job, *, leave: bool = False) -> None:
         self._lane.abandon(job, leave=leave)

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from .._hints import AsyncContext, Awaited, keywords_only, reason
-from ..aio._clock import CLOSE_TIMEOUT, Deadline, TimeoutExpired, seen, time_limit
+from .._options import seconds, whole
+from ..aio._clock import CLOSE_TIMEOUT, Deadline, TimeoutExpired, seen
 from ..exceptions import (
     BoltError,
     ConfigurationError,
@@ -64,8 +65,19 @@ class Pool(AsyncContext):
         max_idle: float | None,
         max_lifetime: float | None,
     ) -> None:
-        if not 0 <= min_size <= max_size or max_size < 1:
-            raise ConfigurationError("0 <= min_size <= max_size and 1 <= max_size must hold")
+        try:
+            min_size = whole("min_size", min_size, least=0)
+            max_size = whole("max_size", max_size)
+            if min_size > max_size:
+                raise ValueError("0 <= min_size <= max_size and 1 <= max_size must hold")
+            if timeout is not None:
+                timeout = seconds("timeout", timeout)
+            if max_idle is not None:
+                max_idle = seconds("max_idle", max_idle)
+            if max_lifetime is not None:
+                max_lifetime = seconds("max_lifetime", max_lifetime)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(str(error)) from error
         self._opener = opener
         self._min_size = min_size
         self._max_size = max_size
@@ -173,7 +185,7 @@ class Pool(AsyncContext):
             timeout: seconds after which those still in use are cut; None: waits for them however long.
         """
         loop = self._running_loop()
-        deadline = Deadline(loop, time_limit("timeout", timeout, zero=True))
+        deadline = Deadline(loop, None if timeout is None else seconds("timeout", timeout))
         self._close_down()
         for entry in self._take_idle():
             self._retire(entry, deadline)
@@ -246,7 +258,7 @@ class Pool(AsyncContext):
             ConnectionPoolError: the pool is closed, or was never opened.
             Others: as :func:`connect`, when a new connection was needed.
         """
-        return Acquiring(self, self._timeout if timeout is None else timeout)
+        return Acquiring(self, self._timeout if timeout is None else seconds("timeout", timeout))
 
     async def release(self, session: ClientSession) -> None:
         """Give *session* back. What is open on it is reset first; done in the background when cancelled."""

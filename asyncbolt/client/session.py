@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from .._constants import Message
 from .._hints import AsyncContext, UnknownArgument, unknown_arguments
+from .._options import seconds
 from ..aio._clock import CLOSE_TIMEOUT, TimeoutExpired, seen
 from ..aio.orphans import close_orphan
 from ..exceptions import LocalProtocolError, ServiceUnavailable
@@ -365,6 +366,8 @@ class ClientSession(Link, AsyncContext):
             timeout: seconds to wait for the answer.
         """
         self.check_loop()
+        if timeout is not None:
+            timeout = seconds("timeout", timeout)
         for job in self._take_pipeline()[0]:
             self._abandon(job)
         reset = Reset(waiter=self._loop.create_future())
@@ -389,6 +392,8 @@ class ClientSession(Link, AsyncContext):
             Others: as :func:`asyncbolt.connect`.
         """
         self.check_loop()
+        if timeout is not None:
+            timeout = seconds("timeout", timeout)
         if self.is_connected:
             return
         again = self._again
@@ -465,8 +470,9 @@ class ClientSession(Link, AsyncContext):
                 )
             )
         if self._default_extra is not None:
-            return {**self._default_extra, **options}
-        return options
+            options = {**self._default_extra, **options}
+        # Checked where they are given: what can be found out now does not wait for its turn on the wire.
+        return self._connection.options(options)
 
     def _take_pipeline(self) -> tuple[list[StreamJob], Group | None]:
         jobs, group = self._pipelined, self._group

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from .._hints import AsyncRows, check_parameters, check_text
+from .._options import MOST, seconds
+from .._options import fetch_size as fitting_size
 from ..exceptions import LocalProtocolError, ResultConsumedError, ResultFailedError
 from .lane import Group, Lease, Statement
 
@@ -57,7 +59,7 @@ class FetchResult(list[tuple[Any, ...]]):
     @property
     def fields(self) -> list[str]:
         """The names of the columns."""
-        fields: list[str] = self.metadata.get("fields", [])
+        fields: list[str] = self.metadata.get("fields") or []
         return fields
 
 
@@ -112,7 +114,7 @@ class StreamJob(Statement):
         self.group = group
         self.mark = mark
         self.least = fetch_size
-        self.most = fetch_size * growth
+        self.most = min(fetch_size * growth, MOST)
         self.pieces: deque[list[tuple[Any, ...]]] = deque()
         self.buffered = 0
         self.metadata: dict[str, Any] = {}
@@ -160,7 +162,7 @@ class _Stream(AsyncRows):
 
     def __init__(self, session: Link, timeout: float | None) -> None:
         self._session = session
-        self._timeout = timeout
+        self._timeout = None if timeout is None else seconds("timeout", timeout)
         self._jobs: deque[StreamJob] | None = None  # None: not sent yet
         self._ended: BaseException | bool = False
 
@@ -251,8 +253,8 @@ class BatchStream(_Stream):
         self._growth = _MOST_GROWTH if fetch_size is None and lease is None else 1
         if fetch_size is None:
             fetch_size = session._fetch_size
-        elif fetch_size != -1 and fetch_size < 1:
-            raise ValueError(f"fetch_size is -1 (all) or at least 1, not {fetch_size!r}")
+        else:
+            fetch_size = fitting_size(fetch_size)
         self._statement = statement
         self._parameters = parameters
         self._extra = extra
@@ -280,7 +282,7 @@ class BatchStream(_Stream):
     @property
     def fields(self) -> list[str]:
         """The names of the columns; empty before the first batch."""
-        fields: list[str] = self.metadata.get("fields", [])
+        fields: list[str] = self.metadata.get("fields") or []
         return fields
 
     @property
@@ -361,6 +363,8 @@ class RunStream(_Stream):
 
     def _submit(self) -> deque[StreamJob]:
         session = cast("ClientSession", self._session)
+        if self._arguments is not None:
+            session._check_free(self._lease)
         jobs, group = session._take_pipeline() if self._lease is None else ([], None)
         if self._arguments is not None:
             statement, parameters, extra = self._arguments

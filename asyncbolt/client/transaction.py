@@ -8,6 +8,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .._hints import AsyncContext
+from .._options import seconds
 from ..aio._clock import TimeoutExpired, seen
 from ..exceptions import ServiceUnavailable, TransactionError
 from . import bulk
@@ -35,11 +36,12 @@ class Transaction(AsyncContext):
     ) -> None:
         self._session = session
         self._extra = extra
-        self._timeout = timeout
+        self._timeout = None if timeout is None else seconds("timeout", timeout)
         # Weakly, so that a transaction that was dropped is noticed.
         self._lease = Lease(weakref.ref(self))
         self._begin: Begin | None = None
         self._ended = False
+        self._entered = False  # the end of a block ends it, whoever uses it
         self._ending: asyncio.Future[Any] | None = None
 
     @property
@@ -172,10 +174,12 @@ class Transaction(AsyncContext):
             IncompleteCommit: the connection was lost before the answer: it may have happened.
             Neo4jError: the server refused it.
         """
+        limit = self._limit(timeout)
         lease = self._open()
         self._ended = True
+        self._session._let_go(lease)
         try:
-            summary: dict[str, Any] = await self._session._call(Commit(lease=lease), self._limit(timeout))
+            summary: dict[str, Any] = await self._session._call(Commit(lease=lease), limit)
         except (asyncio.CancelledError, TimeoutExpired):
             # Not written yet: without this nobody would ever give the connection free.
             self._give_up()
@@ -188,6 +192,7 @@ class Transaction(AsyncContext):
         A server that does not answer it for the session's ``reset_timeout`` is given up, which also undoes
         everything.
         """
+        limit = self._limit(timeout)
         if self._ended and not self._lease.active:
             return
         self._session.check_loop()
@@ -196,7 +201,7 @@ class Transaction(AsyncContext):
             return
         try:
             # The rollback happens whether or not anybody waits for it.
-            await self._session._bounded(asyncio.shield(future), self._limit(timeout))
+            await self._session._bounded(asyncio.shield(future), limit)
         except TransactionError:
             pass
 
@@ -204,6 +209,7 @@ class Transaction(AsyncContext):
         """Roll back without waiting."""
         session = self._session
         self._ended = True
+        session._let_go(self._lease)
         if self._begin is None or self._lease.over or self._ending is not None:
             return self._ending
         if session._lane.error is not None or session._lane.closing:
@@ -216,7 +222,7 @@ class Transaction(AsyncContext):
         return future
 
     def _limit(self, timeout: float | None) -> float | None:
-        return self._timeout if timeout is None else timeout
+        return self._timeout if timeout is None else seconds("timeout", timeout)
 
     def _open(self) -> Lease:
         """Return the lease; raise when the transaction is over."""
@@ -224,22 +230,38 @@ class Transaction(AsyncContext):
             self._submit_begin()
         if self._ended:
             raise TransactionError(self, "the transaction is over")
-        if self._lease.over:
-            failure = self._lease.failure()
+        lease = self._lease
+        if lease.over:
+            failure = lease.failure()
             raise failure
-        return self._lease
+        if not self._entered:
+            lease.user = asyncio.current_task(self._session.loop)
+        return lease
 
     def _submit_begin(self) -> Begin:
         if self._ended:
             raise TransactionError(self, "the transaction is over")
-        begin = Begin(self._lease, self._extra)
-        self._session._submit(begin)
+        lease, session = self._lease, self._session
+        begin = Begin(lease, self._extra)
+        session._submit(begin)
         self._begin = begin
+        self._hold()
         return begin
+
+    def _hold(self) -> None:
+        """The running task is the one that will end it, as far as is known."""
+        lease, session = self._lease, self._session
+        session._let_go(lease)
+        task = lease.holder = asyncio.current_task(session.loop)
+        if task is not None:
+            session._held[task] = lease
 
     async def __aenter__(self) -> Transaction:
         if self._begin is None:
             self._submit_begin()
+        elif not self._ended:
+            self._hold()
+        self._entered = True
         return self
 
     async def __aexit__(
@@ -261,8 +283,11 @@ class Transaction(AsyncContext):
 
     def __del__(self) -> None:
         begin = getattr(self, "_begin", None)
-        if begin is not None and not self._ended and not self._lease.over:
-            session = self._session
+        if begin is None or self._ended:
+            return
+        session = self._session
+        session._let_go(self._lease)
+        if not self._lease.over:
             try:
                 session.loop.call_soon_threadsafe(_roll_back, session, self._lease)
             except RuntimeError:

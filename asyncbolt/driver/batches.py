@@ -74,7 +74,8 @@ async def _watched(
         error = exception
         raise
     finally:
-        watch.end(rows, error, summary.get("db"))
+        database = summary.get("db")
+        watch.end(rows, error, database if isinstance(database, str) else None)
 
 
 class Batches(AsyncRows):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from .._constants import Message, Version
 from .._hints import UnknownArgument, reason, unknown_arguments
+from .._options import fetch_size as fitting_size
 from .._version import __version__
 from ..exceptions import ConfigurationError
 from ..protocol.versions import facts, known_versions
@@ -29,6 +30,7 @@ __all__ = [
     "Selector",
     "SessionConfig",
     "SessionOptions",
+    "check_name",
     "driver_configs",
     "fitting_timeout",
     "with_notification_filters",
@@ -149,6 +151,7 @@ class PoolConfig(_Options):
                 "trusted_certificates is TrustAll(), TrustSystemCAs() or TrustCustomCAs(...), not"
                 f" {type(self.trusted_certificates).__name__}"
             )
+        check_name("user_agent", self.user_agent)
         for name in ("connection_timeout", "connection_write_timeout"):
             _positive(name, getattr(self, name))
         _number("max_connection_lifetime", self.max_connection_lifetime)
@@ -157,14 +160,14 @@ class PoolConfig(_Options):
             raise ConfigurationError("max_connection_pool_size is at least 1, or negative for no limit")
         if size < 0:
             self.max_connection_pool_size = math.inf
+        elif size != math.inf and size != int(size):
+            raise ConfigurationError(f"max_connection_pool_size is a whole number, not {size!r}")
         if self.liveness_check_timeout is not None and (
             _number("liveness_check_timeout", self.liveness_check_timeout) < 0
         ):
             raise ConfigurationError("liveness_check_timeout is 0 or more seconds, or None")
         if self.server_products is not None:
-            if isinstance(self.server_products, str):
-                raise ConfigurationError("server_products is a list of names, not one name")
-            self.server_products = tuple(self.server_products)
+            self.server_products = tuple(_names("server_products", self.server_products))
         if self.versions is not None:
             try:
                 self.versions = known_versions(self.versions)
@@ -224,8 +227,21 @@ class SessionConfig(_Options):
                 raise ConfigurationError(f"{name} is 0 or more")
         _positive("retry_delay_multiplier", self.retry_delay_multiplier)
         size = self.fetch_size
-        if size is not None and (not isinstance(size, int) or (size != -1 and size < 1)):
-            raise ConfigurationError(f"fetch_size is -1 (all) or at least 1, not {size!r}")
+        if size is not None:
+            try:
+                self.fetch_size = fitting_size(size)
+            except (TypeError, ValueError) as error:
+                raise ConfigurationError(str(error)) from error
+        for name in ("database", "impersonated_user"):
+            check_name(name, getattr(self, name))
+        manager = self.bookmark_manager
+        if manager is not None and not (
+            hasattr(manager, "get_bookmarks") and hasattr(manager, "update_bookmarks")
+        ):
+            raise ConfigurationError(
+                "bookmark_manager has get_bookmarks() and update_bookmarks(), as that of"
+                f" AsyncGraphDatabase.bookmark_manager(), unlike {type(manager).__name__}"
+            )
         if self.default_access_mode not in (READ_ACCESS, WRITE_ACCESS):
             raise ValueError(
                 f"default_access_mode is {READ_ACCESS} or {WRITE_ACCESS}, not {self.default_access_mode!r}"
@@ -264,9 +280,7 @@ def with_notification_filters(options: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("notifications_disabled_classifications", "notifications_disabled_categories"):
         given: Iterable[Any] | None = result.pop(name, None)
         if given is not None:
-            if isinstance(given, str):
-                raise ConfigurationError(f"{name} is a list of names, not one name")
-            words = [str(getattr(word, "value", word)) for word in given]
+            words = _names(name, given)
             classifications = list(dict.fromkeys((*(classifications or ()), *words)))
     if classifications is not None:
         result["notifications_disabled_classifications"] = classifications
@@ -281,6 +295,25 @@ def with_notification_filters(options: Mapping[str, Any]) -> dict[str, Any]:
     if result.get("warn_notification_severity") == "OFF":
         result["warn_notification_severity"] = None
     return result
+
+
+def check_name(name: str, value: Any) -> None:
+    """Raise ConfigurationError for a *value* that is neither None nor a str."""
+    if value is not None and not isinstance(value, str):
+        raise ConfigurationError(f"{name} is a str or None, not {type(value).__name__}")
+
+
+def _names(name: str, given: Any) -> list[str]:
+    """Return a list of names, or of enumeration members with names, as strings."""
+    if isinstance(given, str):
+        raise ConfigurationError(f"{name} is a list of names, not one name")
+    try:
+        words = [getattr(word, "value", word) for word in given]
+    except TypeError:
+        raise ConfigurationError(f"{name} is a list of names, not {type(given).__name__}") from None
+    if not all(isinstance(word, str) for word in words):
+        raise ConfigurationError(f"{name} is a list of names: each is a str")
+    return words
 
 
 def fitting_timeout(seconds: Any) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .._constants import Message
 from ..aio._clock import CLOSE_TIMEOUT, Deadline, TimeoutExpired
-from ..client.lane import Call, Job, Relogin, Reset, Rollback, Telemetry
+from ..client.lane import Call, Carried, Job, Relogin, Reset, Rollback, Telemetry
 from ..client.link import Link
 from ..client.stream import FetchJob, FetchResult
 from ..exceptions import (
@@ -27,6 +27,7 @@ from .addressing import Address
 from .auth import auth_map
 from .constants import SYSTEM_DATABASE
 from .listeners import ConnectionClosed, tell
+from .query import milliseconds
 from .server_info import ServerInfo
 
 if TYPE_CHECKING:
@@ -188,6 +189,8 @@ class Connection(Link):
         except asyncio.CancelledError:
             self.give_up(job)
             raise
+        except Carried as carried:
+            raise carried.error from None
 
     async def ask(self, job: Job) -> Any:
         """As :meth:`request`.
@@ -339,7 +342,7 @@ class Connection(Link):
         if metadata:
             extra["tx_metadata"] = metadata
         if timeout is not None:
-            extra["tx_timeout"] = _milliseconds(timeout)
+            extra["tx_timeout"] = milliseconds(timeout)
         if min_severity is not None:
             extra["notifications_minimum_severity"] = min_severity
         if disabled is not None:
@@ -453,16 +456,3 @@ class Connection(Link):
         except asyncio.CancelledError:
             self.abort()
             raise
-
-
-def _milliseconds(seconds: float) -> int:
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        try:
-            seconds = float(seconds)
-        except (TypeError, ValueError):
-            raise TypeError(f"a transaction's timeout is a number of seconds, not {seconds!r}") from None
-    if not seconds >= 0:
-        raise ValueError(f"a transaction's timeout is 0 or more seconds, not {seconds!r}")
-    milliseconds = round(1000 * seconds)
-    # 0 means no limit at all.
-    return 1 if milliseconds == 0 and seconds > 0 else milliseconds

@@ -18,7 +18,7 @@ from ..exceptions import ConfigurationError, DriverError, Neo4jError
 from .addressing import Address
 from .auth import AsyncAuthManagers
 from .bookmarks import AsyncBookmarkManager, BookmarkManager, Bookmarks, BookmarkStore
-from .config import PoolConfig, SessionConfig, driver_configs, with_notification_filters
+from .config import PoolConfig, SessionConfig, check_name, driver_configs, with_notification_filters
 from .constants import SYSTEM_DATABASE
 from .eager import EagerResult
 from .listeners import DriverListener
@@ -370,8 +370,10 @@ class AsyncDriver(AsyncContext):
             raise ValueError(f"routing_ is 'r' or 'w', not {routing_!r}") from None
         config = self._session_config.but(_NO_OPTIONS)
         if database_ is not None:
+            check_name("database_", database_)
             config.database = database_
         if impersonated_user_ is not None:
+            check_name("impersonated_user_", impersonated_user_)
             config.impersonated_user = impersonated_user_
         if auth_ is not None:
             config.auth = AsyncAuthManagers.of(auth_)

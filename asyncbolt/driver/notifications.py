@@ -123,6 +123,10 @@ class TelemetryAPI(int, enum.Enum):
     DRIVER = 3
 
 
+# A caret further to the right shows nothing: servers may say what they like.
+_WIDEST: Final = 10_000
+
+
 def notification_text(
     notification: GqlStatusObject, query: str | None = None, *, one_line: bool = False
 ) -> str:
@@ -138,7 +142,11 @@ def notification_text(
         return f"{text} for query: {query!r}"
     lines = query.splitlines()
     position = notification.position
-    if position is not None and 1 <= position.line <= len(lines) and position.column >= 1:
+    if (
+        position is not None
+        and 1 <= position.line <= len(lines)
+        and 1 <= position.column <= _WIDEST
+    ):
         # Tabs before the place are kept, so that the caret stands below it however wide they are.
         before = lines[position.line - 1][: position.column - 1].ljust(position.column - 1)
         lines.insert(position.line, "".join("\t" if char == "\t" else " " for char in before) + "^")

@@ -24,6 +24,7 @@ from ..exceptions import (
     LocalProtocolError,
     Neo4jError,
     NotALeader,
+    RemoteProtocolError,
     ServiceUnavailable,
     UnsupportedServerProduct,
 )
@@ -594,6 +595,8 @@ class Pool:
                 late = _timed_out(address, deadline)
                 late._retryable = True  # the silent server is not asked first the next time
                 raise late from error
+            raise ServiceUnavailable(str(error)) from error
+        except RemoteProtocolError as error:
             raise ServiceUnavailable(str(error)) from error
         except HandshakeError as error:
             failure = ServiceUnavailable(str(error))

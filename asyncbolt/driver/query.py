@@ -8,10 +8,53 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 from .._hints import check_parameters, check_text
+from .._options import MOST
 
-__all__ = ["Query", "check_plain_query", "check_query", "merged", "unit_of_work"]
+__all__ = [
+    "Query",
+    "check_options",
+    "check_plain_query",
+    "check_query",
+    "merged",
+    "milliseconds",
+    "unit_of_work",
+]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def milliseconds(seconds: Any) -> int:
+    """Return a transaction's timeout as the server is told it.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is below 0, or more than can be told.
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        try:
+            seconds = float(seconds)
+        except (TypeError, ValueError, OverflowError):
+            raise TypeError(f"a transaction's timeout is a number of seconds, not {seconds!r}") from None
+    if not seconds >= 0:
+        raise ValueError(f"a transaction's timeout is 0 or more seconds, not {seconds!r}")
+    if seconds > MOST // 1000:
+        raise ValueError("a transaction's timeout is at most 2**63 ms: 0 means no limit")
+    number = round(1000 * seconds)
+    # 0 means no limit at all.
+    return 1 if number == 0 and seconds > 0 else number
+
+
+def check_options(metadata: Any, timeout: Any) -> None:
+    """Check the options of a transaction.
+
+    Raises:
+        TypeError: *metadata* is no map, or *timeout* no number.
+        ValueError: as :func:`milliseconds`.
+    """
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise TypeError(f"the metadata of a transaction is a map, not {type(metadata).__name__}")
+    if timeout is not None:
+        milliseconds(timeout)
 
 
 class Query:
@@ -24,11 +67,16 @@ class Query:
         metadata: What the server shows with the query in its log and in ``SHOW TRANSACTIONS``.
         timeout: Seconds after which the server ends the query; 0 means never, and None leaves it to the
             configuration of the server.
+
+    Raises:
+        TypeError: the metadata is no map, or the timeout no number.
+        ValueError: the timeout is below 0.
     """
 
     def __init__(
         self, text: str, metadata: dict[str, Any] | None = None, timeout: float | None = None
     ) -> None:
+        check_options(metadata, timeout)
         self.text = text
         self.metadata = metadata
         self.timeout = timeout
@@ -97,10 +145,12 @@ def unit_of_work(
             the configuration of the server.
 
     Raises:
-        TypeError: the decorator stands without parentheses.
+        TypeError: the decorator stands without parentheses, or as :class:`Query`.
+        ValueError: as :class:`Query`.
     """
     if callable(metadata):
         raise TypeError("unit_of_work needs parentheses: @unit_of_work(timeout=10)")
+    check_options(metadata, timeout)
 
     def decorate(function: _F) -> _F:
         wrapped: Callable[..., Any]

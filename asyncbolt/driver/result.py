@@ -15,6 +15,7 @@ from .._hints import AsyncRows
 from ..client.lane import Lease, Statement
 from ..exceptions import (
     LocalProtocolError,
+    RemoteProtocolError,
     ResultConsumedError,
     ResultError,
     ResultFailedError,
@@ -179,7 +180,8 @@ class ResultJob(Statement):
         watch = self.watch
         if watch is not None:
             self.watch = None
-            watch.end(self.rows, error, self.summary.get("db") or self.metadata.get("db"))
+            named = (self.summary.get("db"), self.metadata.get("db"))
+            watch.end(self.rows, error, next((name for name in named if isinstance(name, str)), None))
 
     def wake(self) -> None:
         news = self.news
@@ -344,7 +346,7 @@ class AsyncResult(AsyncRows):
                 await self._news()
         if job.error is not None and not job.ran:
             raise await self._fail(job.error)
-        self._keys = tuple(job.metadata.get("fields", ()))
+        self._keys = tuple(job.metadata.get("fields") or ())
         if job.done and job.error is None:
             await self._end()
 
@@ -487,11 +489,28 @@ class AsyncResult(AsyncRows):
         while True:
             piece = await self._piece()
             if piece is None:
+                if rows and len(rows[0]) != len(self._keys):
+                    raise self._misfit(len(rows[0]))
                 return rows
             if rows:
                 rows += piece
             else:
                 rows = piece
+
+    def _make_records(self, rows: list[Row]) -> list[Record]:
+        try:
+            return make_records(self._keys, rows)
+        except ValueError:
+            raise self._misfit(next(len(row) for row in rows if len(row) != len(self._keys))) from None
+
+    def _misfit(self, width: int) -> BaseException:
+        """The server's rows do not go with its columns: give the result up, and return what to raise."""
+        error = RemoteProtocolError(
+            f"the server sent a record of {width} values for {len(self._keys)} columns: {list(self._keys)}"
+        )
+        self._job.drop_rows()
+        self._cancel(error)
+        return error
 
     async def _buffer(self) -> None:
         """Bring in everything, so that the connection is free for others."""
@@ -554,7 +573,7 @@ class AsyncResult(AsyncRows):
         rows = await self._piece()
         if rows is None:
             raise StopAsyncIteration
-        self._records = records = iter(make_records(self._keys, rows))
+        self._records = records = iter(self._make_records(rows))
         return next(records)
 
     async def single(self, strict: bool = False) -> Record | None:
@@ -593,7 +612,7 @@ class AsyncResult(AsyncRows):
             rows = await self._piece()
             if rows is None:
                 break
-            self._records = iter(make_records(self._keys, rows))
+            self._records = iter(self._make_records(rows))
         return records
 
     async def fetch(self, n: int) -> list[Record]:
@@ -628,7 +647,7 @@ class AsyncResult(AsyncRows):
         self._check_readable()
         left = list(self._records)
         rows = await self._rows()
-        records = make_records(self._keys, rows)
+        records = self._make_records(rows)
         self._records = iter([*left, *records])
         return Graph.of_rows([*left, *rows])
 
@@ -641,7 +660,7 @@ class AsyncResult(AsyncRows):
         """
         rows = await self._rows()
         if has_broken(rows):
-            return [record.value(key, default) for record in make_records(self._keys, rows)]
+            return [record.value(key, default) for record in self._make_records(rows)]
         place = self._place_of(key)
         if place is None:
             return [default] * len(rows)
@@ -660,18 +679,18 @@ class AsyncResult(AsyncRows):
         rows = await self._rows()
         if not keys and not has_broken(rows):
             return list(map(list, rows))
-        return [record.values(*keys) for record in make_records(self._keys, rows)]
+        return [record.values(*keys) for record in self._make_records(rows)]
 
     async def data(self, *keys: int | str) -> list[dict[str, Any]]:
         """Return the records that are left as dicts of plain values: see :meth:`Record.data`."""
         rows = await self._rows()
         if not keys:
             return rows_data(self._keys, rows)
-        return [record.data(*keys) for record in make_records(self._keys, rows)]
+        return [record.data(*keys) for record in self._make_records(rows)]
 
     async def to_eager_result(self) -> EagerResult:
         """Return everything at once: records, summary and keys."""
-        records = make_records(self._keys, await self._rows())
+        records = self._make_records(await self._rows())
         return EagerResult(records, await self.consume(), list(self._keys))
 
     async def to_df(self, expand: bool = False, parse_dates: bool = False) -> pandas.DataFrame:

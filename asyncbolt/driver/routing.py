@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -96,10 +97,13 @@ class RoutingTable:
         found: tuple[list[Address], list[Address], list[Address]] = ([], [], [])
         try:
             ttl = answer["ttl"]
-            if isinstance(ttl, bool) or not isinstance(ttl, (int, float)):
+            if isinstance(ttl, bool) or not isinstance(ttl, (int, float)) or math.isnan(ttl):
                 raise TypeError("its ttl is no number")
             for server in answer["servers"]:
-                addresses = [Address.parse(text, default_port=DEFAULT_PORT) for text in server["addresses"]]
+                texts = server["addresses"]
+                if not isinstance(texts, list):
+                    raise TypeError(f"addresses are a list, not {type(texts).__name__}")
+                addresses = [Address.parse(text, default_port=DEFAULT_PORT) for text in texts]
                 role = _ROLES.get(server["role"])
                 if role is not None:
                     found[role].extend(addresses)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mappin
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from .._hints import AsyncContext, check_parameters
+from .._options import fetch_size as fitting_size
 from ..aio._clock import Deadline
 from ..client import bulk
 from ..client.stream import FetchResult
@@ -30,7 +31,7 @@ from .bookmarks import Bookmarks, BookmarkStore
 from .constants import READ_ACCESS, WRITE_ACCESS
 from .notifications import TelemetryAPI
 from .pool import Acquisition
-from .query import Query, check_query, merged
+from .query import Query, check_options, check_query, merged
 from .result import AsyncResult, QueryWatch, ResultJob, ResultOwner, remark_on
 from .retry import Retries
 from .supplied import supplied
@@ -319,9 +320,9 @@ class AsyncSession(ResultOwner, AsyncContext):
         self._from_manager = self._initial.union(bookmarks)
         return self._from_manager
 
-    async def _committed(self, bookmark: str | None) -> None:
+    async def _committed(self, bookmark: object) -> None:
         """Something was committed, which *bookmark* stands for, where the server has such things."""
-        if not bookmark:
+        if not isinstance(bookmark, str) or not bookmark:
             return
         new = frozenset((bookmark,))
         self._initial = frozenset()
@@ -378,6 +379,7 @@ class AsyncSession(ResultOwner, AsyncContext):
         self._check_open()
         check_query(query)
         values = merged(parameters, kwargs)
+        _parts(query)
         await self._quiet()
         self._busy = True
         try:
@@ -552,8 +554,8 @@ class AsyncSession(ResultOwner, AsyncContext):
         work: Callable[[Connection, Mapping[str, Any]], Awaitable[Any]],
     ) -> Any:
         """Do *work*, which is one or more auto-commit statements, on a connection."""
-        await self._quiet()
         _, timeout, metadata = _parts(query)
+        await self._quiet()
         self._busy = True
         try:
             connection, extra = await self._ready(mode, metadata, timeout)
@@ -580,7 +582,12 @@ class AsyncSession(ResultOwner, AsyncContext):
             query: Cypher, or whatever the server speaks.
             parameters: its parameters.
             fetch_size: rows of a portion; None: the session's.
+
+        Raises:
+            TypeError, ValueError: the fetch size makes no sense. While iterating: as :meth:`run`.
         """
+        if fetch_size is not None:
+            fetch_size = fitting_size(fetch_size)
         return Batches(self._run_batches, query, parameters, fetch_size)
 
     async def _run_batches(
@@ -670,6 +677,7 @@ class AsyncSession(ResultOwner, AsyncContext):
             Others: as :meth:`run`.
         """
         self._check_open()
+        check_options(metadata, timeout)
         if self._auto_result is not None:
             await self._leave_result()
             self._check_open()
@@ -767,6 +775,7 @@ class AsyncSession(ResultOwner, AsyncContext):
             raise TransactionError(self._transaction, "a transaction is open already")
         metadata = getattr(function, "metadata", None)
         timeout = getattr(function, "timeout", None)
+        check_options(metadata, timeout)
         retries: Retries | None = None
         last: BaseException | None = None
         told: set[TelemetryAPI] = set()
@@ -846,6 +855,7 @@ def _named(thing: Any) -> str:
 
 def _parts(query: str | Query) -> tuple[str, float | None, Mapping[str, Any] | None]:
     if isinstance(query, Query):
+        check_options(query.metadata, query.timeout)
         return str(query), query.timeout, query.metadata
     return query, None, None
 

@@ -289,7 +289,8 @@ class SummaryCounters:
     def __init__(self, statistics: Mapping[str, Any] | None = None) -> None:
         for key, value in (statistics or {}).items():
             name = _COUNTER_NAMES.get(key)
-            if name is not None:
+            # The two that begin with an underscore are flags.
+            if name is not None and isinstance(value, bool if name[0] == "_" else int):
                 setattr(self, name, value)
 
     @property
@@ -365,7 +366,8 @@ class ResultSummary:
     @cached_property
     def database(self) -> str | None:
         """The database that the query ran in; None when neither side named it."""
-        return self.metadata.get("db", self._database)
+        name = self.metadata.get("db")
+        return name if isinstance(name, str) else self._database
 
     @cached_property
     def query_type(self) -> QueryType | None:
@@ -389,12 +391,12 @@ class ResultSummary:
     @cached_property
     def plan(self) -> dict[str, Any] | None:
         """How the server would run the query, for ``EXPLAIN``; None otherwise."""
-        return self.metadata.get("plan")
+        return self._map("plan")
 
     @cached_property
     def profile(self) -> dict[str, Any] | None:
         """How the server ran the query, for ``PROFILE``; None otherwise."""
-        return self.metadata.get("profile")
+        return self._map("profile")
 
     @cached_property
     def result_available_after(self) -> int | None:
@@ -408,7 +410,12 @@ class ResultSummary:
 
     def _milliseconds(self, before_bolt_3: str, since_bolt_3: str) -> int | None:
         old = self.server.protocol_version[0] < 3
-        return self.metadata.get(before_bolt_3 if old else since_bolt_3)
+        number = self.metadata.get(before_bolt_3 if old else since_bolt_3)
+        return number if isinstance(number, int) else None
+
+    def _map(self, key: str) -> dict[str, Any] | None:
+        value = self.metadata.get(key)
+        return value if isinstance(value, dict) else None
 
     @cached_property
     def notifications(self) -> list[dict[str, Any]] | None:

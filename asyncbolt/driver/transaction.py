@@ -8,6 +8,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .._hints import AsyncContext
+from .._options import fetch_size as fitting_size
 from ..client import bulk
 from ..client.lane import Begin, Commit, Lease, Rollback
 from ..client.stream import FetchResult
@@ -175,7 +176,12 @@ class _Transaction(ResultOwner):
             query: Cypher, or whatever the server speaks.
             parameters: its parameters.
             fetch_size: rows of a portion; None: the session's.
+
+        Raises:
+            TypeError, ValueError: the fetch size makes no sense. While iterating: as :meth:`run`.
         """
+        if fetch_size is not None:
+            fetch_size = fitting_size(fetch_size)
         return Batches(self._run_batches, query, parameters, fetch_size)
 
     async def _run_batches(
@@ -292,8 +298,8 @@ class _Transaction(ResultOwner):
             self._end()
             raise
 
-    async def _commit(self) -> str | None:
-        """Commit, and return the bookmark."""
+    async def _commit(self) -> None:
+        """Commit, and let the session know the bookmark."""
         self._check_open()
         self._closed_flag = True  # whoever else would end it is too late
         connection = self._connection
@@ -311,9 +317,7 @@ class _Transaction(ResultOwner):
             raise
         finally:
             self._end()
-        bookmark: str | None = answer.get("bookmark")
-        await self._session._committed(bookmark)
-        return bookmark
+        await self._session._committed(answer.get("bookmark"))
 
     async def _rollback(self) -> None:
         if self._closed_flag:

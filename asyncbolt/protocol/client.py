@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -49,6 +51,7 @@ from .versions import MAP, VERSIONS, Facts, facts, known_versions, version_text
 __all__ = ["ClientConnection", "Request"]
 
 _ALL: Final = -1
+_MOST: Final = 2**63 - 1  # the largest integer of PackStream
 # Portions of as many sizes are kept packed.
 _MOST_PACKED: Final = 32
 _LATEST: Final = -1
@@ -67,9 +70,10 @@ _FAILURE: Final = int(Message.FAILURE)
 class _Stream:
     """A result whose records have not all been asked for, as far as is known."""
 
-    __slots__ = ("asked", "qid")
+    __slots__ = ("asked", "number", "qid")
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
+        self.number = number  # of its RUN
         self.qid: int | None = None  # known once RUN has been answered, in a transaction (4.0+)
         self.asked = False  # a PULL or DISCARD of n is unanswered: it may turn out to be the last
 
@@ -87,7 +91,10 @@ class Request:
     """
 
     __slots__ = (
+        "_before",
+        "_dropped",
         "_epoch",
+        "_latest",
         "_n",
         "_on_failure",
         "_qid",
@@ -101,7 +108,15 @@ class Request:
     )
 
     def __init__(
-        self, message: Message, data: bytes, number: int, on_failure: State, n: int, qid: int
+        self,
+        message: Message,
+        data: bytes,
+        number: int,
+        on_failure: State,
+        n: int,
+        qid: int,
+        before: State,
+        latest: _Stream | None,
     ) -> None:
         self.message = message
         self.data = data
@@ -114,6 +129,10 @@ class Request:
         self._qid = qid
         self._stream: _Stream | None = None
         self._on_failure = on_failure
+        # What it changed in the prediction, in case that it is taken back.
+        self._before = before
+        self._latest = latest
+        self._dropped: tuple[dict[_Stream, None], dict[int, _Stream]] | None = None
 
     def __repr__(self) -> str:
         state = "answered" if self.answered else "unanswered"
@@ -254,6 +273,13 @@ class ClientConnection:
     def has(self, feature: str) -> bool:
         """Tell whether the version agreed on has what :data:`asyncbolt.protocol.versions.FEATURES` names."""
         return self._facts is not None and feature in self._facts.features
+
+    def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options of a RUN or BEGIN as they will be sent. Raises LocalProtocolError.
+
+        For who wants to know before it is their turn. One that is an iterator is used up by it.
+        """
+        return request_map(self._known(), _RUN, given)
 
     # Bytes
 
@@ -522,6 +548,58 @@ class ClientConnection:
         stream = self._stream(message, n, qid) if message is _PULL or message is _DISCARD else None
         return self._enqueue(message, rule, request.data, n, qid, stream)
 
+    def retract(self, request: Request) -> None:
+        """Take back *request* and everything sent behind it, as if none of it had been asked for.
+
+        For several requests of which the server is to get all or none: when a later one cannot be sent, the
+        earlier ones are taken back.
+
+        Raises:
+            LocalProtocolError: one of them was handed out by :meth:`data_to_send`, answered or abandoned;
+                then nothing changes.
+        """
+        outstanding, out = self.outstanding, self._out
+        count = self._sent - request.number
+        kept = len(outstanding) - count
+        taken = list(itertools.islice(reversed(outstanding), count)) if kept >= 0 else []
+        if (
+            not taken
+            or taken[-1] is not request
+            or len(out) < count
+            or any(map(operator.attrgetter("abandoned"), taken))
+            or any(one.data is not data for one, data in zip(taken, reversed(out), strict=False))
+        ):
+            raise self._refusal(request.message, "cannot be taken back: it is on its way, or was answered")
+        for one in taken:
+            outstanding.pop()
+            out.pop()
+            self._undo(one)
+            one.answered = True  # nothing comes
+        self._sent = request.number
+
+    def _undo(self, request: Request) -> None:
+        """Bring the prediction back to what it was before *request*, the last one that was sent."""
+        stream = request._stream
+        if request.message is _RUN:
+            assert stream is not None
+            self._open.pop(stream, None)
+        elif stream is not None:
+            stream.asked = False
+            if stream not in self._open:
+                self._open[stream] = None
+                self._open = dict.fromkeys(sorted(self._open, key=operator.attrgetter("number")))
+                if stream.qid is not None:
+                    self._named.setdefault(stream.qid, stream)
+        else:
+            if request.message in CLEARING:
+                self._epoch -= 1
+            if request is self._patch_hello:
+                self._patch_hello = None
+            if request._dropped is not None:
+                self._open, self._named = request._dropped
+        self._latest = request._latest
+        self.state = request._before
+
     def abandon(self, request: Request) -> None:
         """Nobody wants the answer of *request* any more: its records are skipped undecoded as they come.
 
@@ -622,8 +700,12 @@ class ClientConnection:
             if n != _ALL or qid != _LATEST:
                 version = version_text(self._known().version)
                 raise self._refusal(message, f"has no n and no qid in Bolt {version} (state {self.state})")
-        elif not isinstance(n, int) or (n != _ALL and n < 1):
-            raise self._refusal(message, f"needs n to be -1 or at least 1, not {n!r} (state {self.state})")
+        elif not isinstance(n, int) or n is True or (n != _ALL and not 1 <= n <= _MOST):
+            raise self._refusal(
+                message, f"needs n to be -1 or at least 1 (and below 2**63), not {n!r} (state {self.state})"
+            )
+        elif not isinstance(qid, int):
+            raise self._refusal(message, f"needs qid to be an integer, not {qid!r} (state {self.state})")
         stream = self._latest if qid == _LATEST else self._named.get(qid)
         if stream is None or stream not in self._open:
             which = "the latest RUN" if qid == _LATEST else f"qid {qid}"
@@ -694,8 +776,9 @@ class ClientConnection:
 
         *stream* is what a PULL or DISCARD means.
         """
-        request = Request(message, data, self._sent, rule.failure, n, qid)
-        self._sent += 1
+        number = self._sent
+        request = Request(message, data, number, rule.failure, n, qid, self.state, self._latest)
+        self._sent = number + 1
         if stream is not None:
             request._stream = stream
             if n == _ALL:
@@ -705,12 +788,14 @@ class ClientConnection:
                 assert rule.more is not None
                 self.state = rule.more
         elif message is _RUN:
-            request._stream = self._latest = _Stream()
+            request._stream = self._latest = _Stream(number)
             self._open[self._latest] = None
             self.state = rule.success
         else:
             if message in CLEARING:
                 self._epoch += 1
+            if self._open:
+                request._dropped = (self._open, self._named)
             self._forget_streams()
             self.state = rule.success
         request._epoch = self._epoch
@@ -725,8 +810,10 @@ class ClientConnection:
         self.state = rule.others if self._open and rule.others is not None else rule.success
 
     def _forget_streams(self) -> None:
-        self._open.clear()
-        self._named.clear()
+        if self._open:
+            # Not cleared: a request that is taken back needs them.
+            self._open = {}
+            self._named = {}
         self._latest = None
 
     # Receiving
@@ -806,8 +893,24 @@ class ClientConnection:
         if more and message is _PULL and request._n == _ALL:
             self._sin("the server sent SUCCESS with has_more although every record was asked for", events)
             return
-        self._answered()
         stream = request._stream
+        qid: int | None = None
+        if stream is not None and current:
+            if message is _RUN:
+                qid = metadata.get("qid")
+                if qid is not None:
+                    if qid < _LATEST or self._named.get(qid, stream) is not stream:
+                        why = "is no number of a result" if qid < _LATEST else "another open result has"
+                        self._sin(f"the server sent SUCCESS whose qid {qid} {why},", events)
+                        return
+            elif more and request._n != _ALL and stream.qid is None and stream is not self._latest:
+                self._sin(
+                    "the server sent SUCCESS with has_more for a result to which it gave no qid: behind a"
+                    " later RUN, nothing can say that more of it is wanted. It came",
+                    events,
+                )
+                return
+        self._answered()
         if stream is None:
             if message in CLEARING:
                 self._failed = False
@@ -816,9 +919,10 @@ class ClientConnection:
                 self._greeted(request, metadata)
         elif current:
             if message is _RUN:
-                stream.qid = metadata.get("qid")
-                if stream.qid is not None and stream in self._open:
-                    self._named.setdefault(stream.qid, stream)
+                if qid is not None and qid != _LATEST:
+                    stream.qid = qid
+                    if stream in self._open:
+                        self._named[qid] = stream
             elif request._n != _ALL:
                 stream.asked = False
                 if not more:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 import platform
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -110,7 +111,13 @@ def _holds_items(value: object) -> bool:
 
 
 def _fit(
-    facts: Facts, message: Message, name: str, kind: str, value: Any, values: frozenset[object] | None
+    facts: Facts,
+    message: Message,
+    name: str,
+    kind: str,
+    value: Any,
+    values: frozenset[object] | None,
+    least: int = -(2**63),
 ) -> Any:
     """Return *value* in the exact type of *kind*; the caller's containers may be of any fitting class."""
     if kind == STRINGS:
@@ -122,7 +129,14 @@ def _fit(
     elif kind == STRING:
         fits = isinstance(value, str)
     elif kind == INTEGER:
+        if not isinstance(value, int) and hasattr(type(value), "__index__"):
+            value = operator.index(value)
         fits = isinstance(value, int) and not isinstance(value, bool)
+        if fits and not least <= value < 2**63:
+            where = message_name(message, facts)
+            bound = "0 or more" if least == 0 else "at least -2**63"
+            shown = value if value.bit_length() < 200 else "a huge number"
+            raise LocalProtocolError(f"{where}: {name} must be {bound} and below 2**63, not {shown}")
     else:
         fits = False
     if not fits:
@@ -159,7 +173,7 @@ def request_map(facts: Facts, message: Message, given: Mapping[str, Any]) -> dic
                 f"{message_name(message, facts)} has no key {name!r} in Bolt {version_text(facts.version)}:"
                 f" {_came_and_went(message, wire)}"
             )
-        result[key.name] = _fit(facts, message, name, key.kind, value, key.values)
+        result[key.name] = _fit(facts, message, name, key.kind, value, key.values, key.least)
     return result
 
 

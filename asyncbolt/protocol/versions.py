@@ -64,10 +64,11 @@ class Key:
 
     *required* keys may not be missing. *values* are the only ones allowed. An *advisory* key is left out
     without a word where the version has none, since nothing that the user asked for is lost; others are an
-    error. *older* is the name that the same thing had before *first*, if any.
+    error. *older* is the name that the same thing had before *first*, if any. *least* is the smallest number
+    that a client sends.
     """
 
-    __slots__ = ("advisory", "first", "kind", "last", "name", "older", "required", "values")
+    __slots__ = ("advisory", "first", "kind", "last", "least", "name", "older", "required", "values")
 
     def __init__(
         self,
@@ -80,6 +81,7 @@ class Key:
         values: frozenset[object] | None = None,
         advisory: bool = False,
         older: str | None = None,
+        least: int = -(2**63),
     ) -> None:
         self.name = name
         self.kind = kind
@@ -89,6 +91,7 @@ class Key:
         self.values = values
         self.advisory = advisory
         self.older = older
+        self.least = least
 
     def __repr__(self) -> str:
         return f"Key({self.name!r}, {self.kind!r})"
@@ -160,7 +163,7 @@ _HELLO_KEYS: Final = (
 
 _TRANSACTION_KEYS: Final = (
     Key("bookmarks", STRINGS, (3, 0)),
-    Key("tx_timeout", INTEGER, (3, 0)),
+    Key("tx_timeout", INTEGER, (3, 0), least=0),
     Key("tx_metadata", MAP, (3, 0)),
     Key("mode", STRING, (3, 0), values=frozenset({"r", "w"})),
     Key("db", STRING, (4, 0)),

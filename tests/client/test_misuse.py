@@ -255,7 +255,7 @@ async def test_statements_that_are_no_text() -> None:
         assert len(await session.fetch("X")) == 2
 
 
-@pytest.mark.parametrize("wrong", NO_MAPPING, ids=repr)
+@pytest.mark.parametrize("wrong", NO_MAPPING, ids=lambda wrong: type(wrong).__name__)
 @aiotest
 async def test_parameters_that_are_no_mapping(wrong: Any) -> None:
     match = f"parameters are a mapping .*, not {type(wrong).__name__}"

@@ -728,7 +728,7 @@ async def test_an_empty_query() -> None:
                     await step
 
 
-@pytest.mark.parametrize("wrong", NO_MAPPING, ids=repr)
+@pytest.mark.parametrize("wrong", NO_MAPPING, ids=lambda wrong: type(wrong).__name__)
 @aiotest
 async def test_parameters_that_are_no_mapping(wrong: Any) -> None:
     match = f"parameters are a mapping .*, not {type(wrong).__name__}"
