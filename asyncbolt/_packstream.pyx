@@ -226,6 +226,7 @@ cdef extern from "Python.h":
     bint PyTuple_Check(object)
     bint PyUnicode_Check(object)
     PyObject *Py_None
+    PyObject *Py_NotImplemented
     PyObject *Py_True
     PyObject *Py_False
 
@@ -329,7 +330,7 @@ cdef class Packer:
             bolt_release(&self.busy)
 
     cdef int claim(self) except -1:
-        # One call at a time: neither one from inside another, by an object that is packed, nor another thread's.
+        # One call at a time: none from inside by an object that is packed, none of another thread.
         if bolt_claim(&self.busy):
             raise LocalProtocolError(errors.PACKER_BUSY)
         return 0
@@ -488,7 +489,7 @@ cdef class Packer:
     cdef inline object slot(self, object value, Py_ssize_t offset, str kind, str name):
         """What a slot of one of our classes holds; it may have been emptied."""
         cdef object found = bolt_peek(value, offset)
-        if found is NotImplemented:
+        if <PyObject *>found == Py_NotImplemented:
             self.refuse(errors.missing(kind, name))
         return found
 
