@@ -59,8 +59,8 @@ cdef extern from *:
     static inline void bolt_release(int *busy) { __atomic_store_n(busy, 0, __ATOMIC_RELEASE); }
     #endif
 
-    /* Tells Python how deep the C stack is before code of others runs, which may pack and come here again: its
-       limit of recursion counts its own frames only. Before 3.12 one limit, of 1000, holds for both. */
+    /* Tells Python how deep the C stack is before code of others runs, which may pack and come here again:
+       its limit of recursion counts its own frames only. Before 3.12 one limit, of 1000, holds for both. */
     #if PY_VERSION_HEX >= 0x030C0000
     #define BOLT_LEVELS 1
     #else

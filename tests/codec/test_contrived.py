@@ -220,7 +220,7 @@ def test_what_conversions_give_is_what_the_codec_writes_itself(codec, monkeypatc
 
 @pytest.mark.parametrize("srid", [1.0, "7203", b"1", object(), [1]])
 def test_srids_are_integers(srid):
-    with pytest.raises(TypeError, match="^a srid is an integer, not "):
+    with pytest.raises(TypeError, match=r"^a srid is an integer, not "):
         Point((1.0, 2.0), srid)
 
 

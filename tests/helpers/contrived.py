@@ -167,7 +167,7 @@ def _constant(value: Any) -> Any:
 
 def _look_alike(module: str, name: str, answer: Callable[..., Any]) -> Any:
     # No __getitem__: without an end it would be an endless list, which fills the memory in pure Python, too.
-    members = {each: answer for each in ("tolist", "items", "astype", "__int__", "__float__", "__bool__")}
+    members = dict.fromkeys(("tolist", "items", "astype", "__int__", "__float__", "__bool__"), answer)
     for each in ("dtype", "ndim", "columns", "nanosecond", "days", "seconds", "microseconds", "year", "kind"):
         members[each] = property(answer)
     return _named(module, name, **members)()
@@ -348,8 +348,8 @@ def table() -> dict[str, Maker]:
         made[f"Duration of {count}"] = lambda n=count: tuple.__new__(Duration, (1,) * n)
     for base, args in BENT:
         for answer, function in ANSWERS.items():
-            made[f"{base.__name__}{args} whose methods give {answer}"] = (
-                lambda b=base, a=args, f=function: b.__new__(bent(b, f), *a)
+            made[f"{base.__name__}{args} whose methods give {answer}"] = lambda b=base, a=args, f=function: (
+                b.__new__(bent(b, f), *a)
             )
             if base in (int, float, str, bytes, tuple, dt.date, dt.timedelta):
                 made[f"key {base.__name__}{args} whose methods give {answer}"] = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import fuzz_writer
 import pytest
 
-
 # What Python says of answers such as an __int__ that gives a subclass of int.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::BytesWarning")
+
 
 @pytest.fixture(scope="module")
 def twins(request):
