@@ -42,6 +42,7 @@ cdef class Packer:
     cdef int write_str(self, object value) except -1
     cdef int write_bytes(self, object value) except -1
     cdef int write_list(self, list value, Py_ssize_t depth) except -1
+    cdef object item_of(self, list value, Py_ssize_t index)
     cdef int write_tuple(self, tuple value, Py_ssize_t depth) except -1
     cdef int write_dict(self, dict value, Py_ssize_t depth) except -1
     cdef int write_count(self, Py_ssize_t size, int tiny, int first, str what) except -1

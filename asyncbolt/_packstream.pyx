@@ -631,12 +631,22 @@ cdef class Packer:
                 if index == there:
                     break
             frame.index = index
-            self.write_rest(value[index], depth + 1)
+            if BOLT_ALONE:
+                self.write_rest(value[index], depth + 1)
+            else:
+                self.write_rest(self.item_of(value, index), depth + 1)
             index += 1
         self.frame = frame.outer
         if index != size or len(value) != size:
             self.refuse(errors.CHANGED)
         return 0
+
+    cdef object item_of(self, list value, Py_ssize_t index):
+        # Another thread may have shortened the list since its length was read.
+        try:
+            return value[index]
+        except IndexError:
+            self.refuse(errors.CHANGED)
 
     cdef int write_tuple(self, tuple value, Py_ssize_t depth) except -1:
         cdef Py_ssize_t size = len(value), index

@@ -162,20 +162,20 @@ class Packer(Exclusive):
         else:
             # By id: a metaclass may say that its classes equal others.
             writer = _WRITERS.get(id(kind))
-            if writer is not None:
-                if depth >= self._max_depth and kind is not uuid.UUID:
-                    raise Refusal(errors.too_deep_to_pack(self._max_depth))
-                writer(self, value, put, depth + 1)
-            else:
-                self._write_other(value, put, depth)
-
-    def _write_other(self, value: Any, put: Callable[[bytes], object], depth: int) -> None:
-        try:
-            plain = normalize(value)
-        except PackError as exc:
-            reason, path = errors.told(exc)
-            raise Refusal(reason, list(reversed(path))) from exc.__cause__
-        self.write(plain, put, depth)
+            if writer is None:
+                value = _plain(value)
+                kind = type(value)
+                writer = _WRITERS.get(id(kind))
+                # What has levels is written from here: two frames of Python for each level, and no more.
+                if kind is list:
+                    return self._write_list(value, put, depth)
+                if kind is dict:
+                    return self._write_dict(value, put, depth)
+                if writer is None:
+                    return self.write(value, put, depth)
+            if depth >= self._max_depth and kind is not uuid.UUID:
+                raise Refusal(errors.too_deep_to_pack(self._max_depth))
+            writer(self, value, put, depth + 1)
 
     def _write_int(self, value: int, put: Callable[[bytes], object]) -> None:
         if -16 <= value < 128:
@@ -490,6 +490,14 @@ def _head(size: int, first: int, what: str) -> bytes:
     if size > MAX_SIZE:
         raise Refusal(errors.too_large_to_pack(what))
     return _pack_head32(first + 2, size)
+
+
+def _plain(value: Any) -> Any:
+    try:
+        return normalize(value)
+    except PackError as exc:
+        reason, path = errors.told(exc)
+        raise Refusal(reason, list(reversed(path))) from exc.__cause__
 
 
 def _slot(value: Any, kind: str, name: str) -> Any:

@@ -19,6 +19,7 @@ from contrived import EMPTY, GARBAGE, SLOTS, TABLE, Theirs, Zone, contrived, for
 from fuzz_writer import _packed, _same
 
 from asyncbolt import _packstream_py
+from asyncbolt._constants import MAX_DEPTH
 from asyncbolt._convert import _KNOWN
 from asyncbolt._structure import Structure
 from asyncbolt.exceptions import LocalProtocolError, PackError, UnpackError
@@ -198,9 +199,12 @@ def test_conversions_have_an_end(codec):
         with pytest.raises(PackError, match=r"is never plain; send a list or a dict$"):
             codec.packstream.pack(TABLE[name]())
     assert codec.packstream.pack(TABLE["chain of 7"]()) == b"\x91\x01"
-    for name in ("list of itself", "map of itself"):
+    packer = codec.packstream.Packer(max_depth=MAX_DEPTH)
+    for name in ("list of itself", "map of itself", "structure of itself"):
         with pytest.raises(PackError, match="does it contain itself"):
             codec.packstream.pack(TABLE[name]())
+        with pytest.raises(PackError, match="nested deeper than 400 levels"):
+            packer.pack(TABLE[name]())
 
 
 def test_what_conversions_give_is_what_the_codec_writes_itself(codec, monkeypatch):

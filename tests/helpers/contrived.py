@@ -375,6 +375,9 @@ def table() -> dict[str, Maker]:
         "pandas", "DataFrame", columns=("a",), items=lambda self: [("a", self)], tolist=lambda self: [self]
     )()
     made["list of itself"] = lambda: _named("pandas", "Series", tolist=lambda self: [self])()
+    made["structure of itself"] = lambda: _named(
+        "pandas", "Series", tolist=lambda self: Structure(1, self)
+    )()
     made["map of itself"] = lambda: _named("pandas", "Series", tolist=lambda self: {"a": self})()
     offsets = {
         "odd": dt.timedelta(microseconds=1),
