@@ -46,6 +46,40 @@ cdef extern from *:
     static inline uint32_t load32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return bolt_swap32(v); }
     static inline uint64_t load64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return bolt_swap64(v); }
 
+    /* Whether an object is at work: sets the flag and tells what it was. */
+    #if !defined(Py_GIL_DISABLED)
+    static inline int bolt_claim(int *busy) { int was = *busy; *busy = 1; return was; }
+    static inline void bolt_release(int *busy) { *busy = 0; }
+    #elif defined(_MSC_VER)
+    #include <intrin.h>
+    static inline int bolt_claim(int *busy) { return _InterlockedExchange((volatile long *)busy, 1); }
+    static inline void bolt_release(int *busy) { _InterlockedExchange((volatile long *)busy, 0); }
+    #else
+    static inline int bolt_claim(int *busy) { return __atomic_exchange_n(busy, 1, __ATOMIC_ACQUIRE); }
+    static inline void bolt_release(int *busy) { __atomic_store_n(busy, 0, __ATOMIC_RELEASE); }
+    #endif
+
+    /* Tells Python how deep the C stack is before code of others runs, which may pack and come here again:
+       its limit of recursion counts its own frames only. Before 3.12 one limit, of 1000, holds for both. */
+    #if PY_VERSION_HEX >= 0x030C0000
+    #define BOLT_LEVELS 1
+    #else
+    #define BOLT_LEVELS 4
+    #endif
+    static inline void bolt_ascend(Py_ssize_t depth) {
+        for (depth /= BOLT_LEVELS; depth > 0; depth--) Py_LeaveRecursiveCall();
+    }
+    static inline int bolt_descend(Py_ssize_t depth) {
+        Py_ssize_t done, units = depth / BOLT_LEVELS;
+        for (done = 0; done < units; done++) {
+            if (Py_EnterRecursiveCall(" while packing a value")) {
+                bolt_ascend(done * BOLT_LEVELS);
+                return -1;
+            }
+        }
+        return 0;
+    }
+
     #define bolt_tuple_items(value) (((PyTupleObject *)(value))->ob_item)
     #define bolt_list_items(value) (((PyListObject *)(value))->ob_item)
 
@@ -159,6 +193,10 @@ cdef extern from *:
     """
     enum:
         BOLT_ALONE
+    int bolt_claim(int *) noexcept
+    void bolt_release(int *) noexcept
+    int bolt_descend(Py_ssize_t) except -1
+    void bolt_ascend(Py_ssize_t) noexcept
     void store16(uint8_t *, uint16_t)
     void store32(uint8_t *, uint32_t)
     void store64(uint8_t *, uint64_t)

@@ -13,7 +13,7 @@ from libc.stdint cimport uint8_t, uint16_t
 from libc.string cimport memcpy, memmove
 
 from asyncbolt cimport _wire
-from asyncbolt._atoms cimport ATOM_ROOM, bolt_tuple_items, store16, write_atoms
+from asyncbolt._atoms cimport ATOM_ROOM, bolt_claim, bolt_release, bolt_tuple_items, store16, write_atoms
 from asyncbolt._packstream cimport Frame, Packer, Unpacker
 
 from . import _codec_errors as errors
@@ -42,7 +42,7 @@ cdef class MessageWriter:
 
     cdef Packer packer
     cdef Py_ssize_t max_chunk_size
-    cdef bint busy
+    cdef int busy
 
     def __cinit__(self):
         # For a subclass that forgets to call __init__: an error, not a crash.
@@ -51,14 +51,22 @@ cdef class MessageWriter:
 
     def __init__(self, version=(6, 1), *, bint utc_patch=False, bint graph=False,
                  Py_ssize_t max_chunk_size=_wire.MAX_CHUNK):
-        if not 1 <= max_chunk_size <= _wire.MAX_CHUNK:
-            raise ValueError(f"max_chunk_size must be 1 to {_wire.MAX_CHUNK} bytes, not {max_chunk_size}")
-        self.packer = Packer(version, utc_patch=utc_patch, graph=graph)
-        self.max_chunk_size = max_chunk_size
+        self.claim()
+        try:
+            if not 1 <= max_chunk_size <= _wire.MAX_CHUNK:
+                raise ValueError(f"max_chunk_size must be 1 to {_wire.MAX_CHUNK} bytes, not {max_chunk_size}")
+            self.packer = Packer(version, utc_patch=utc_patch, graph=graph)
+            self.max_chunk_size = max_chunk_size
+        finally:
+            bolt_release(&self.busy)
 
     def configure(self, version, utc_patch):
         """Take the forms of another Bolt version from now on."""
-        self.packer.configure(version, utc_patch)
+        self.claim()
+        try:
+            self.packer.adopt(version, utc_patch)
+        finally:
+            bolt_release(&self.busy)
 
     def message(self, signature, *fields):
         """One message, framed.
@@ -78,7 +86,7 @@ cdef class MessageWriter:
         if not 0 <= number <= 0x7F:
             raise LocalProtocolError(errors.bad_signature(signature))
         tag = <int>number
-        self.enter()
+        self.claim()
         try:
             self.begin(count, tag)
             frame.outer = NULL
@@ -97,7 +105,7 @@ cdef class MessageWriter:
         finally:
             packer.frame = NULL
             packer.trim()
-            self.busy = False
+            bolt_release(&self.busy)
 
     def records(self, rows):
         """One RECORD for each row, framed.
@@ -113,7 +121,7 @@ cdef class MessageWriter:
         # Whether the rows so far were short tuples of atoms: such ones are written in place.
         cdef bint plain = True
         cdef Frame frame
-        self.enter()
+        self.claim()
         try:
             packer.pos = 0
             packer.root = "rows"
@@ -155,12 +163,11 @@ cdef class MessageWriter:
         finally:
             packer.frame = NULL
             packer.trim()
-            self.busy = False
+            bolt_release(&self.busy)
 
-    cdef int enter(self) except -1:
-        if self.busy:
-            raise LocalProtocolError("the writer is packing already")
-        self.busy = True
+    cdef int claim(self) except -1:
+        if bolt_claim(&self.busy):
+            raise LocalProtocolError(errors.WRITER_BUSY)
         return 0
 
     cdef int begin(self, Py_ssize_t count, int tag) except -1:
@@ -246,7 +253,7 @@ cdef class MessageReader:
     cdef Py_ssize_t left
     cdef int half
     cdef bint dead
-    cdef bint busy
+    cdef int busy
 
     def __cinit__(self):
         self.half = -1
@@ -259,15 +266,30 @@ cdef class MessageReader:
     def __init__(self, version=(6, 1), *, bint utc_patch=False, bint extended_types=False,
                  Py_ssize_t max_message_size=_wire.MAX_SIZE, Py_ssize_t max_depth=_wire.DEFAULT_MAX_DEPTH,
                  max_elements=None, bint runs=True):
-        self.unpacker = Unpacker(
-            version,
-            utc_patch=utc_patch,
-            extended_types=extended_types,
-            max_depth=max_depth,
-            max_elements=max_elements,
-        )
-        self.max_message_size = max_message_size
-        self.runs = runs
+        self.claim()
+        try:
+            self.unpacker = Unpacker(
+                version,
+                utc_patch=utc_patch,
+                extended_types=extended_types,
+                max_depth=max_depth,
+                max_elements=max_elements,
+            )
+            self.max_message_size = max_message_size
+            self.runs = runs
+            # As if new, when it is called again.
+            self.answers = self.noops = 0
+            self.skips = set()
+            self.skipping = self.dead = False
+            self.size = self.left = 0
+            self.half = -1
+        finally:
+            bolt_release(&self.busy)
+
+    cdef int claim(self) except -1:
+        if bolt_claim(&self.busy):
+            raise LocalProtocolError(errors.READER_BUSY)
+        return 0
 
     @property
     def max_depth(self):
@@ -292,7 +314,11 @@ cdef class MessageReader:
 
     def configure(self, version, utc_patch):
         """Take the forms of another Bolt version from the next message on."""
-        self.unpacker.configure(version, utc_patch)
+        self.claim()
+        try:
+            self.unpacker.adopt(version, utc_patch)
+        finally:
+            bolt_release(&self.busy)
 
     def skip(self, answer):
         """Drop the records of an answer undecoded.
@@ -306,11 +332,15 @@ cdef class MessageReader:
 
     def eof(self):
         """The stream has ended: an error if it did so inside a message."""
-        if self.dead or not (self.size or self.left or self.half >= 0):
-            return None
-        error = errors.ended_inside(self.size)
-        self.die()
-        return error
+        self.claim()
+        try:
+            if self.dead or not (self.size or self.left or self.half >= 0):
+                return None
+            error = errors.ended_inside(self.size)
+            self.die()
+            return error
+        finally:
+            bolt_release(&self.busy)
 
     def feed(self, data):
         """Take bytes, cut anywhere, and give what they complete, in order.
@@ -321,23 +351,22 @@ cdef class MessageReader:
         """
         cdef bytes whole
         cdef list out = []
-        if self.busy:
-            raise LocalProtocolError("the reader is reading already")
-        if self.dead:
-            return out
-        whole = data if PyBytes_CheckExact(data) else bytes(memoryview(data))
-        self.busy = True
+        self.claim()
         try:
-            self.read(<const uint8_t *>PyBytes_AS_STRING(whole), PyBytes_GET_SIZE(whole), out)
-        except UnpackError as exc:
-            self.die()
-            out.append(exc)
-        except BaseException:
-            # Such as MemoryError: where the next message begins is not known any more.
-            self.die()
-            raise
+            if self.dead:
+                return out
+            whole = data if PyBytes_CheckExact(data) else bytes(memoryview(data))
+            try:
+                self.read(<const uint8_t *>PyBytes_AS_STRING(whole), PyBytes_GET_SIZE(whole), out)
+            except UnpackError as exc:
+                self.die()
+                out.append(exc)
+            except BaseException:
+                # Such as MemoryError: where the next message begins is not known any more.
+                self.die()
+                raise
         finally:
-            self.busy = False
+            bolt_release(&self.busy)
         return out
 
     cdef void die(self) noexcept:
@@ -452,6 +481,11 @@ cdef class MessageReader:
         return None
 
 
+cdef bytes content_of(object data):
+    # Not the object itself: its own addition may give anything.
+    return data if PyBytes_CheckExact(data) else bytes(memoryview(data))
+
+
 cdef class ChunkedReadBuffer:
     """Assembles the chunks of incoming messages; :meth:`read` takes bytes off the oldest complete message."""
 
@@ -471,7 +505,7 @@ cdef class ChunkedReadBuffer:
 
     def feed_data(self, chunk):
         """Add one chunk's content to the message that is coming in."""
-        self.incoming += chunk
+        self.incoming += content_of(chunk)
 
     def feed_eof(self):
         """The incoming message is complete."""
@@ -526,7 +560,7 @@ cdef class ChunkedWriteBuffer:
 
     def write(self, data):
         """Add bytes to the message that is being written."""
-        self.incoming += data
+        self.incoming += content_of(data)
 
     def write_eof(self):
         """The message is complete: cut it into chunks and mark its end."""

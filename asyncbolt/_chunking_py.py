@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from . import _codec_errors as errors
 from ._constants import DEFAULT_MAX_DEPTH, MAX_CHUNK, MAX_SIZE, NEWEST, Version
-from ._packstream_py import Packer, Refusal, Unpacker
+from ._packstream_py import Exclusive, Packer, Refusal, Unpacker
 from .exceptions import LocalProtocolError, UnpackError
 from .time import Duration
 
@@ -26,7 +26,7 @@ _FAILURE: Final = 0x7F
 _RUN: Final = 0x10
 
 
-class MessageWriter:
+class MessageWriter(Exclusive):
     """Packs and frames messages; belongs to one connection.
 
     Args:
@@ -36,6 +36,8 @@ class MessageWriter:
         max_chunk_size: Largest chunk in bytes, 1 to 65535.
     """
 
+    _busy = errors.WRITER_BUSY
+
     def __init__(
         self,
         version: Version = NEWEST,
@@ -44,14 +46,21 @@ class MessageWriter:
         graph: bool = False,
         max_chunk_size: int = MAX_CHUNK,
     ) -> None:
-        _check_chunk_size(max_chunk_size)
-        self._packer = Packer(version, utc_patch=utc_patch, graph=graph)
-        self._max_chunk_size = max_chunk_size
-        self._busy = False
+        self._claim()
+        try:
+            _check_chunk_size(max_chunk_size)
+            self._packer = Packer(version, utc_patch=utc_patch, graph=graph)
+            self._max_chunk_size = max_chunk_size
+        finally:
+            self._release()
 
     def configure(self, version: Version, utc_patch: bool) -> None:
         """Take the forms of another Bolt version from now on."""
-        self._packer.configure(version, utc_patch)
+        self._claim()
+        try:
+            self._packer.configure(version, utc_patch)
+        finally:
+            self._release()
 
     def message(self, signature: int, *fields: Any) -> bytes:
         """One message, framed.
@@ -61,21 +70,22 @@ class MessageWriter:
         """
         if len(fields) > 15:
             raise LocalProtocolError(errors.too_many_fields(len(fields)))
-        if not isinstance(signature, int) or not 0 <= signature <= 0x7F:
+        tag = int.__int__(signature) if issubclass(type(signature), int) else -1
+        if not 0 <= tag <= 0x7F:
             raise LocalProtocolError(errors.bad_signature(signature))
-        out = [bytes((0xB0 | len(fields), signature))]
-        self._enter()
+        out = [bytes((0xB0 | len(fields), tag))]
+        self._claim()
         index = 0
         try:
             for index, field in enumerate(fields):
                 self._packer.write(field, out.append, 0)
         except Refusal as refusal:
-            if signature == _RUN and index == 1:
+            if tag == _RUN and index == 1:
                 raise refusal.error("$") from None
             refusal.trail.append(index)
             raise refusal.error("fields") from None
         finally:
-            self._busy = False
+            self._release()
         framed: list[bytes] = []
         self._frame(b"".join(out), framed.append)
         return b"".join(framed)
@@ -89,13 +99,14 @@ class MessageWriter:
         framed: list[bytes] = []
         add = framed.append
         write = self._packer.write
-        self._enter()
+        self._claim()
         index = -1
         try:
             for index, row in enumerate(rows):
                 if type(row) is not tuple and type(row) is not list:
                     # A Duration is a tuple, but has a form of its own.
-                    if not isinstance(row, (tuple, list)) or isinstance(row, Duration):
+                    kind = type(row)
+                    if not issubclass(kind, (tuple, list)) or issubclass(kind, Duration):
                         raise Refusal(errors.not_a_row(row))
                     row = list(row)
                 out = [b"\xb1\x71"]
@@ -105,13 +116,8 @@ class MessageWriter:
             refusal.trail.append(index)
             raise refusal.error("rows") from None
         finally:
-            self._busy = False
+            self._release()
         return b"".join(framed)
-
-    def _enter(self) -> None:
-        if self._busy:
-            raise LocalProtocolError("the writer is packing already")
-        self._busy = True
 
     def _frame(self, payload: bytes, add: Callable[[bytes], object]) -> None:
         size = len(payload)
@@ -127,7 +133,7 @@ class MessageWriter:
         add(_END)
 
 
-class MessageReader:
+class MessageReader(Exclusive):
     """Takes bytes as they come and gives everything that is complete in them; belongs to one connection.
 
     Args:
@@ -140,6 +146,8 @@ class MessageReader:
         runs: Give runs of RECORDs as lists of rows (a client's role); else RECORD is a message like others.
     """
 
+    _busy = errors.READER_BUSY
+
     def __init__(
         self,
         version: Version = NEWEST,
@@ -151,23 +159,26 @@ class MessageReader:
         max_elements: int | None = None,
         runs: bool = True,
     ) -> None:
-        self._unpacker = Unpacker(
-            version,
-            utc_patch=utc_patch,
-            extended_types=extended_types,
-            max_depth=max_depth,
-            max_elements=max_elements,
-        )
-        self.max_message_size = max_message_size
-        self.answers = 0
-        self.noops = 0
-        self._runs = runs
-        self._skips: set[int] = set()
-        self._body = bytearray()
-        self._left = 0
-        self._half = -1
-        self._dead = False
-        self._busy = False
+        self._claim()
+        try:
+            self._unpacker = Unpacker(
+                version,
+                utc_patch=utc_patch,
+                extended_types=extended_types,
+                max_depth=max_depth,
+                max_elements=max_elements,
+            )
+            self.max_message_size = max_message_size
+            self.answers = 0
+            self.noops = 0
+            self._runs = runs
+            self._skips: set[int] = set()
+            self._body = bytearray()
+            self._left = 0
+            self._half = -1
+            self._dead = False
+        finally:
+            self._release()
 
     @property
     def max_depth(self) -> int:
@@ -192,7 +203,11 @@ class MessageReader:
 
     def configure(self, version: Version, utc_patch: bool) -> None:
         """Take the forms of another Bolt version from the next message on."""
-        self._unpacker.configure(version, utc_patch)
+        self._claim()
+        try:
+            self._unpacker.configure(version, utc_patch)
+        finally:
+            self._release()
 
     def skip(self, answer: int) -> None:
         """Drop the records of an answer undecoded.
@@ -205,11 +220,15 @@ class MessageReader:
 
     def eof(self) -> UnpackError | None:
         """The stream has ended: an error if it did so inside a message."""
-        if self._dead or not (self._body or self._left or self._half >= 0):
-            return None
-        error = errors.ended_inside(len(self._body))
-        self._die()
-        return error
+        self._claim()
+        try:
+            if self._dead or not (self._body or self._left or self._half >= 0):
+                return None
+            error = errors.ended_inside(len(self._body))
+            self._die()
+            return error
+        finally:
+            self._release()
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[Any]:
         """Take bytes, cut anywhere, and give what they complete, in order.
@@ -218,26 +237,26 @@ class MessageReader:
         ``(signature, *fields)``. An UnpackError, always last, says that the stream is broken from there on:
         every later call gives ``[]``.
         """
-        if self._busy:
-            raise LocalProtocolError("the reader is reading already")
         out: list[Any] = []
-        if self._dead:
-            return out
-        whole = data if type(data) is bytes else bytes(memoryview(data))
-        self._busy = True
+        self._claim()
         try:
-            self._read(whole, out)
-        except UnpackError as exc:
-            self._die()
-            # Its traceback would keep the frame, and so the list that it is in, alive.
-            out.append(exc.with_traceback(None))
-        except BaseException:
-            # Such as MemoryError: where the next message begins is not known any more.
-            self._die()
-            raise
+            if self._dead:
+                return out
+            whole = data if type(data) is bytes else bytes(memoryview(data))
+            try:
+                self._read(whole, out)
+            except UnpackError as exc:
+                self._die()
+                # Its traceback would keep the frame, and so the list that it is in, alive.
+                out.append(exc.with_traceback(None))
+            except BaseException:
+                # Such as MemoryError: where the next message begins is not known any more.
+                self._die()
+                raise
+            finally:
+                self._unpacker.release()
         finally:
-            self._busy = False
-            self._unpacker.release()
+            self._release()
         return out
 
     def _die(self) -> None:
@@ -328,7 +347,7 @@ class ChunkedReadBuffer:
 
     def feed_data(self, chunk: bytes | bytearray | memoryview) -> None:
         """Add one chunk's content to the message that is coming in."""
-        self._incoming += chunk
+        self._incoming += _content(chunk)
 
     def feed_eof(self) -> None:
         """The incoming message is complete."""
@@ -376,7 +395,7 @@ class ChunkedWriteBuffer:
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Add bytes to the message that is being written."""
-        self._incoming += data
+        self._incoming += _content(data)
 
     def write_eof(self) -> None:
         """The message is complete: cut it into chunks and mark its end."""
@@ -410,6 +429,11 @@ class ChunkedWriteBuffer:
         if not self._blocks and self._block:
             self._close_block()
         return self._blocks.popleft() if self._blocks else b""
+
+
+def _content(data: bytes | bytearray | memoryview) -> bytes:
+    # Not the object itself: its own addition may give anything.
+    return data if type(data) is bytes else bytes(memoryview(data))
 
 
 def _check_chunk_size(size: int) -> None:

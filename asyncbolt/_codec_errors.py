@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._constants import MAX_DEPTH, MAX_SIZE
-from .exceptions import UnpackError
+from .exceptions import PackError, UnpackError
 
 __all__: list[str] = []
 
@@ -86,6 +86,14 @@ def bad_signature(signature: object) -> str:
     return f"a message's signature must be an integer from 0 to 127, not {signature!r}"
 
 
+# Calls from inside another one, or from another thread: reasons of a LocalProtocolError.
+
+PACKER_BUSY = "the packer is packing already"
+UNPACKER_BUSY = "the unpacker is reading already"
+WRITER_BUSY = "the writer is packing already"
+READER_BUSY = "the reader is reading already"
+
+
 # Writing: reasons of a PackError.
 
 INTEGER_RANGE = "an integer must fit into 64 bits (-2**63 to 2**63 - 1)"
@@ -130,3 +138,32 @@ def bad_structure_tag(tag: object) -> str:
 
 def not_a_row(row: object) -> str:
     return f"a row must be a tuple or a list, not {type(row).__name__}"
+
+
+_damaged = "this {0} was tampered with: {1}; make one with {0}(...)".format
+
+
+def missing(kind: str, slot: str) -> str:
+    return _damaged(kind, f"it has no {slot}")
+
+
+DURATION = _damaged("Duration", "it must be four integers")
+POINT_SRID = _damaged("Point", "its srid must be an integer")
+POINT_COORDINATES = _damaged("Point", "its coordinates must be a tuple of two or three floats")
+VECTOR_DTYPE = _damaged("Vector", "its dtype must be one of i8, i16, i32, i64, f32, f64")
+VECTOR_DATA = _damaged("Vector", "its data must be bytes, a multiple of its element's width")
+STRUCTURE_FIELDS = _damaged("Structure", "its fields must be a tuple or a list")
+UNSUPPORTED_NAME = _damaged("UnsupportedType", "its name must be a str")
+UNSUPPORTED_MINIMUM = _damaged("UnsupportedType", "its minimum version must be a tuple of two integers")
+UUID_INT = _damaged("UUID", "its int must be an integer of 128 bits")
+SUBMICRO = "the nanoseconds of a Time or DateTime were tampered with: below the microsecond they are 0 to 999"
+
+
+def told(exc: PackError) -> tuple[str, tuple[str | int, ...]]:
+    """The reason and the path of a PackError that may come from anybody's code."""
+    reason, path = getattr(exc, "reason", None), getattr(exc, "path", None)
+    if not issubclass(type(reason), str):
+        reason = "its own code refused"
+    if type(path) is not tuple or any(type(part) is not str and type(part) is not int for part in path):
+        path = ()
+    return str.__str__(reason), path

@@ -18,14 +18,32 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
+from . import _codec_errors as errors
 from ._structure import Structure
 from .exceptions import PackError
-from .graph import Entity, Path
-from .spatial import Point, point_class
-from .time import DateTime, Duration, Time
+from .graph import Entity, Node, Path, Relationship, UnboundRelationship
+from .spatial import CartesianPoint, Point, WGS84Point, point_class
+from .time import Date, DateTime, Duration, Time, TimeDelta
 from .vector import UnsupportedType, Vector
 
 __all__ = ["normalize"]
+
+
+# The classes that the codec writes itself, by id: a metaclass may say that its classes equal others.
+_KNOWN: Final = frozenset(
+    map(
+        id,
+        (
+            type(None), bool, int, float, str, bytes, list, tuple, dict, uuid.UUID,
+            _dt.date, _dt.time, _dt.datetime, Date, Time, DateTime, Duration,
+            Structure, Point, CartesianPoint, WGS84Point, Vector, UnsupportedType,
+            Node, Relationship, UnboundRelationship, Path,
+        ),
+    )
+)  # fmt: skip
+
+# How often what a conversion gives is converted again: an array of no dimension may hold another one.
+_MOST_STEPS: Final = 8
 
 
 def normalize(value: Any) -> Any:
@@ -36,55 +54,94 @@ def normalize(value: Any) -> Any:
     Raises:
         PackError: There is no equivalent; the reason has a hint.
     """
-    if type(value) is _dt.timedelta:  # by far the most frequent one
+    plain = value
+    for _ in range(_MOST_STEPS):
+        plain = _step(plain)
+        if id(type(plain)) in _KNOWN:
+            return plain
+    raise _refused(value, "what it is converted to is never plain; send a list or a dict")
+
+
+def _step(value: Any) -> Any:
+    kind = type(value)
+    if kind is _dt.timedelta:  # by far the most frequent one
         return Duration.from_timedelta(value)
-    # The base classes' own methods: a subclass may have bent __int__ or __str__ (as some enums do).
-    if isinstance(value, int):
+    # The real class, and the base classes' own methods: a subclass may have bent __int__ or __str__ (as some
+    # enums do), and an object may say that its __class__ is another.
+    if issubclass(kind, int):
         return int.__int__(value)
-    if isinstance(value, str):
+    if issubclass(kind, str):
         return str.__str__(value)
-    if isinstance(value, float):
+    if issubclass(kind, float):
         return float.__float__(value)
-    if isinstance(value, (bytes, bytearray, memoryview)):
+    if issubclass(kind, bytes):
+        return bytes.__getitem__(value, slice(None))
+    if issubclass(kind, bytearray):
+        return bytes(bytearray.__getitem__(value, slice(None)))
+    if kind is memoryview:
         try:
-            return memoryview(value).tobytes()
+            return value.tobytes()
         except ValueError as exc:
             raise PackError(f"a memoryview cannot be read: {exc}") from exc
 
     # Before what follows: some classes of these packages are tuples, mappings or dates, and mean more.
-    for base in type(value).__mro__:
-        convert = _PACKAGES.get(base.__module__.partition(".")[0])
+    for base in kind.__mro__:
+        module = base.__module__
+        convert = _PACKAGES.get(module.partition(".")[0]) if type(module) is str else None
         if convert is not None:
             return convert(value)
 
-    if isinstance(value, _dt.timedelta):
-        return Duration.from_timedelta(value)
+    if issubclass(kind, _dt.timedelta):
+        return _from_timedelta(value)
+    if issubclass(kind, (Duration, Structure, Point, Vector, Entity, Path, UnsupportedType)):
+        return _own(value)
     if isinstance(value, _dt.datetime):
-        return _date_time(value, value._submicro if isinstance(value, DateTime) else 0)
+        return _date_time(value, getattr(value, "_submicro", 0) if issubclass(kind, DateTime) else 0)
     if isinstance(value, _dt.date):
         return _dt.date(value.year, value.month, value.day)
     if isinstance(value, _dt.time):
         plain = _dt.time(
             value.hour, value.minute, value.second, value.microsecond, value.tzinfo, fold=value.fold
         )
-        return Time._wrap(plain, value._submicro) if isinstance(value, Time) else plain
-    if isinstance(value, (Duration, Structure, Point, Vector, Entity, Path, UnsupportedType)):
-        return _own(value)
+        return Time._wrap(plain, getattr(value, "_submicro", 0)) if issubclass(kind, Time) else plain
     if isinstance(value, (list, tuple)):
         return list(value)
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, uuid.UUID):
-        return uuid.UUID(int=value.int)
+        # Not by its constructor: the codec checks what is in it.
+        plain_uuid = object.__new__(uuid.UUID)
+        object.__setattr__(plain_uuid, "int", getattr(value, "int", None))
+        return plain_uuid
     raise _refused(value, _hint(value))
 
 
+def _from_timedelta(value: _dt.timedelta) -> Duration:
+    # The base class's own fields, as above.
+    days, seconds, micros = (field(value) for field in _DELTA_FIELDS)
+    below = getattr(value, "_submicro", None) if isinstance(value, TimeDelta) else 0
+    if type(below) is not int:
+        raise PackError(errors.SUBMICRO)
+    return Duration._make(0, days, seconds, micros * 1000 + below)
+
+
+_DELTA_FIELDS: Final = tuple(
+    _dt.timedelta.__dict__[name].__get__ for name in ("days", "seconds", "microseconds")
+)
+
+
 def _own(value: Any) -> Any:
-    """A subclass of one of our own classes, where that makes sense."""
+    """A subclass of one of our own classes, where that makes sense; the codec checks what is in it."""
     if isinstance(value, Duration):
-        return Duration._make(*value)
+        return tuple.__new__(Duration, tuple.__getitem__(value, slice(None)))
     if isinstance(value, Point):
-        return point_class(value._srid, len(value._coordinates))(value._coordinates, value._srid)
+        srid: Any = getattr(value, "_srid", None)
+        coordinates: Any = getattr(value, "_coordinates", None)
+        plain = type(srid) is int and type(coordinates) is tuple
+        cls = point_class(srid, len(coordinates)) if plain else Point
+        point = cls.__new__(cls)
+        point._srid, point._coordinates = srid, coordinates
+        return point
     raise _refused(value, "it comes from a server; send what identifies it, such as element_id")
 
 
@@ -138,11 +195,7 @@ def _from_array(value: Any) -> Any:
     if kind == "V":
         raise _refused(value, "an array of records has no equivalent; send a list of dicts")
     # tolist() makes ints of most dates.
-    plain = (list(value) if value.ndim else value[()]) if kind in "mM" else value.tolist()
-    return plain if type(plain) in _PLAIN else normalize(plain)
-
-
-_PLAIN: Final = frozenset((list, int, float, bool, str, bytes, type(None)))
+    return (list(value) if value.ndim else value[()]) if kind in ("m", "M") else value.tolist()
 
 
 def _from_scalar(value: Any) -> Any:
@@ -162,7 +215,10 @@ def _from_scalar(value: Any) -> Any:
 
 def _unit(value: Any) -> tuple[str, int]:
     """The unit of a datetime64 or timedelta64, and how many of them make one step."""
-    unit, step = sys.modules["numpy"].datetime_data(value.dtype)
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        raise _refused(value, "")
+    unit, step = numpy.datetime_data(value.dtype)
     return unit, step
 
 

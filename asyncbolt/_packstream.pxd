@@ -23,25 +23,32 @@ cdef class Packer:
     cdef bint vectors
     cdef bint uuids
     cdef bint graph
+    cdef int busy
     cdef str root
 
-    cpdef configure(self, version, bint utc_patch)
+    cdef int claim(self) except -1
+    cdef int adopt(self, version, bint utc_patch) except -1
     cdef int grow(self, Py_ssize_t n) except -1
     cdef int refuse(self, str reason, tuple path=*) except -1
     cdef int write(self, object value, Py_ssize_t depth) except -1
     cdef int write_rest(self, object value, Py_ssize_t depth) except -1
     cdef int check_depth(self, Py_ssize_t depth) except -1
     cdef int write_other(self, object value, Py_ssize_t depth) except -1
+    cdef object slot(self, object value, Py_ssize_t offset, str kind, str name)
     cdef int write_int(self, object value) except -1
+    cdef int write_whole(self, object value, str fault) except -1
     cdef int write_number(self, long long value) except -1
     cdef int write_double(self, double value) except -1
     cdef int write_str(self, object value) except -1
     cdef int write_bytes(self, object value) except -1
     cdef int write_list(self, list value, Py_ssize_t depth) except -1
+    cdef object item_of(self, list value, Py_ssize_t index)
     cdef int write_tuple(self, tuple value, Py_ssize_t depth) except -1
     cdef int write_dict(self, dict value, Py_ssize_t depth) except -1
     cdef int write_count(self, Py_ssize_t size, int tiny, int first, str what) except -1
     cdef int write_size(self, Py_ssize_t size, int tiny, int first, str what) except -1
+    cdef int write_uuid(self, object value) except -1
+    cdef int write_duration(self, tuple value) except -1
     cdef int write_structure(self, object value, Py_ssize_t depth) except -1
     cdef int write_head(self, int count, int tag) except -1
     cdef int write_numbers(
@@ -52,9 +59,11 @@ cdef class Packer:
     cdef int write_relationship(self, object value, Py_ssize_t depth) except -1
     cdef int write_unbound(self, object value, Py_ssize_t depth) except -1
     cdef int write_path(self, object value, Py_ssize_t depth) except -1
+    cdef int below_micro(self, object value, Py_ssize_t offset, str kind) except -1
+    cdef object offset_of(self, object value, Py_ssize_t depth)
     cdef int write_date(self, object value) except -1
-    cdef int write_time(self, object value, bint extended) except -1
-    cdef int write_datetime(self, object value, bint extended) except -1
+    cdef int write_time(self, object value, Py_ssize_t depth, bint extended) except -1
+    cdef int write_datetime(self, object value, Py_ssize_t depth, bint extended) except -1
     cdef int write_point(self, object value) except -1
     cdef int write_vector(self, object value) except -1
     cdef int write_unsupported(self, object value, Py_ssize_t depth) except -1
@@ -82,8 +91,10 @@ cdef class Unpacker:
     cdef Py_ssize_t next_label_set
     cdef dict zones
     cdef dict offsets
+    cdef int busy
 
-    cpdef configure(self, version, bint utc_patch)
+    cdef int claim(self) except -1
+    cdef int adopt(self, version, bint utc_patch) except -1
     cdef int limit_depth(self, Py_ssize_t levels) except -1
     cdef void aim(self, const uint8_t *start, const uint8_t *end) noexcept
     cdef int finish(self) except -1

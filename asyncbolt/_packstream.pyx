@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo as _ZoneInfo
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.datetime cimport (
+    PyDateTime_Check,
+    PyDelta_Check,
     date_day,
     date_month,
     date_year,
@@ -29,14 +31,14 @@ from cpython.datetime cimport (
     timedelta_microseconds,
     timedelta_seconds,
 )
-from cpython.dict cimport PyDict_CheckExact, PyDict_New, PyDict_Next, PyDict_Size
+from cpython.dict cimport PyDict_CheckExact, PyDict_New, PyDict_Size
 from cpython.exc cimport PyErr_Clear
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
-from cpython.list cimport PyList_CheckExact, PyList_New
+from cpython.list cimport PyList_AsTuple, PyList_CheckExact, PyList_New
 from cpython.long cimport PyLong_CheckExact
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject
-from cpython.tuple cimport PyTuple_CheckExact, PyTuple_New
+from cpython.tuple cimport PyTuple_CheckExact, PyTuple_GetSlice, PyTuple_New
 from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcmp, memcpy
@@ -44,12 +46,18 @@ from libc.string cimport memcmp, memcpy
 from asyncbolt cimport _wire
 from asyncbolt._atoms cimport (
     BOLT_ALONE,
+    bolt_ascend,
+    bolt_claim,
+    bolt_descend,
     bolt_hash,
     bolt_list_items,
+    bolt_release,
     bolt_same,
+    bolt_small_long,
     bolt_tuple_items,
     float_value,
     is_float,
+    is_int,
     load16,
     load32,
     read_atom,
@@ -73,7 +81,7 @@ from . import _codec_errors as errors
 from ._convert import normalize
 from ._dialect import dialect
 from ._structure import Structure
-from .exceptions import PackError, pack_error
+from .exceptions import LocalProtocolError, PackError, pack_error
 from .graph import Node, Path, Relationship, UnboundRelationship
 from .spatial import CartesianPoint, Point, WGS84Point, point_class
 from .time import Date, DateTime, Duration, Time
@@ -105,12 +113,35 @@ cdef extern from *:
         Py_INCREF(value);
         *(PyObject **)((char *)self + offset) = value;
     }
-    /* What a slot holds, or what the attribute's own access says where it holds nothing. */
-    static inline PyObject *bolt_peek(PyObject *self, Py_ssize_t offset, const char *name) {
-        PyObject *value = *(PyObject **)((char *)self + offset);
-        if (value == NULL) return PyObject_GetAttrString(self, name);
+    /* What a slot holds, or NotImplemented where it holds nothing. */
+    static inline PyObject *bolt_peek(PyObject *self, Py_ssize_t offset) {
+        PyObject *value;
+    #ifdef Py_GIL_DISABLED
+        Py_BEGIN_CRITICAL_SECTION(self);
+    #endif
+        value = *(PyObject **)((char *)self + offset);
+        if (value == NULL) value = Py_NotImplemented;
         Py_INCREF(value);
+    #ifdef Py_GIL_DISABLED
+        Py_END_CRITICAL_SECTION();
+    #endif
         return value;
+    }
+    /* PyDict_Next; what it gives is owned where another thread may change the dict. */
+    static inline int bolt_dict_next(PyObject *dict, Py_ssize_t *state, PyObject **key, PyObject **item) {
+    #ifdef Py_GIL_DISABLED
+        int found;
+        Py_BEGIN_CRITICAL_SECTION(dict);
+        found = PyDict_Next(dict, state, key, item);
+        if (found) {
+            Py_INCREF(*key);
+            Py_INCREF(*item);
+        }
+        Py_END_CRITICAL_SECTION();
+        return found;
+    #else
+        return PyDict_Next(dict, state, key, item);
+    #endif
     }
     /* A tuple as one of a subclass. */
     static inline PyObject *bolt_cast(PyObject *kind, PyObject *row, int hide) {
@@ -166,7 +197,8 @@ cdef extern from *:
     Py_ssize_t bolt_slot(object cls, const char *name) except -1
     object bolt_new(object cls)
     void bolt_fill(object self, Py_ssize_t offset, object value)
-    object bolt_peek(object self, Py_ssize_t offset, const char *name)
+    object bolt_peek(object self, Py_ssize_t offset)
+    int bolt_dict_next(object, Py_ssize_t *, PyObject **, PyObject **)
     object bolt_cast(object kind, object row, bint hide)
     bint bolt_closed(object kind)
     object bolt_datetime(object cls, int year, int month, int day, int hour, int minute, int second,
@@ -189,8 +221,12 @@ cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(PyObject *)
     Py_ssize_t PyUnicode_GET_LENGTH(PyObject *)
     void *PyUnicode_DATA(PyObject *)
+    bint PyLong_Check(object)
+    bint PyList_Check(object)
+    bint PyTuple_Check(object)
     bint PyUnicode_Check(object)
     PyObject *Py_None
+    PyObject *Py_NotImplemented
     PyObject *Py_True
     PyObject *Py_False
 
@@ -206,6 +242,7 @@ cdef object UUID = _uuid.UUID
 cdef object ZoneInfo = _ZoneInfo
 cdef object ZERO = 0
 cdef object new_tuple = tuple.__new__
+cdef object int_to_bytes = int.to_bytes
 
 cdef enum:
     KEY_SLOTS = 512
@@ -282,28 +319,50 @@ cdef class Packer:
 
     def __init__(self, version=(6, 1), *, bint utc_patch=False, bint graph=True,
                  Py_ssize_t max_depth=_wire.DEFAULT_MAX_DEPTH):
-        if not 0 <= max_depth <= _wire.MAX_DEPTH:
-            raise errors.bad_max_depth(max_depth)
-        self.graph = graph
-        self.max_depth = max_depth
-        self.configure(version, utc_patch)
+        self.claim()
+        try:
+            if not 0 <= max_depth <= _wire.MAX_DEPTH:
+                raise errors.bad_max_depth(max_depth)
+            self.graph = graph
+            self.max_depth = max_depth
+            self.adopt(version, utc_patch)
+        finally:
+            bolt_release(&self.busy)
 
-    cpdef configure(self, version, bint utc_patch):
+    cdef int claim(self) except -1:
+        # One call at a time: none from inside by an object that is packed, none of another thread.
+        if bolt_claim(&self.busy):
+            raise LocalProtocolError(errors.PACKER_BUSY)
+        return 0
+
+    def configure(self, version, bint utc_patch):
         """Take the forms of another Bolt version from now on."""
+        self.claim()
+        try:
+            self.adopt(version, utc_patch)
+        finally:
+            bolt_release(&self.busy)
+
+    cdef int adopt(self, version, bint utc_patch) except -1:
         facts = dialect(version, utc_patch)
         self.utc = facts.utc
         self.element_ids = facts.element_ids
         self.temporal = facts.temporal
         self.vectors = facts.vectors
         self.uuids = facts.uuid
+        return 0
 
     def pack(self, value):
         """Pack one value; raises PackError."""
-        self.pos = 0
-        self.frame = NULL
-        self.root = "value"
-        self.write(value, 0)
-        return PyBytes_FromStringAndSize(<char *>self.buf, self.pos)
+        self.claim()
+        try:
+            self.pos = 0
+            self.root = "value"
+            self.write(value, 0)
+            return PyBytes_FromStringAndSize(<char *>self.buf, self.pos)
+        finally:
+            self.frame = NULL
+            bolt_release(&self.busy)
 
     cdef void trim(self) noexcept:
         # One huge message must not hold its memory for the life of a connection.
@@ -359,24 +418,16 @@ cdef class Packer:
             return self.write_tuple(<tuple>value, depth)
         kind = type(value)
         if kind is UUID:
-            if not self.uuids:
-                self.refuse(errors.UUIDS)
-            data = value.bytes
-            if self.capacity - self.pos < 17:
-                self.grow(17)
-            self.buf[self.pos] = 0xE0
-            memcpy(self.buf + self.pos + 1, PyBytes_AS_STRING(data), 16)
-            self.pos += 17
-            return 0
+            return self.write_uuid(value)
         if kind is PlainDateTime or kind is DateTime:
             self.check_depth(depth)
-            return self.write_datetime(value, kind is DateTime)
+            return self.write_datetime(value, depth, kind is DateTime)
         if kind is PlainDate or kind is Date:
             self.check_depth(depth)
             return self.write_date(value)
         if kind is PlainTime or kind is Time:
             self.check_depth(depth)
-            return self.write_time(value, kind is Time)
+            return self.write_time(value, depth, kind is Time)
         if kind is Node:
             self.check_depth(depth)
             return self.write_node(value, depth + 1)
@@ -385,12 +436,7 @@ cdef class Packer:
             return self.write_relationship(value, depth + 1)
         if kind is Duration:
             self.check_depth(depth)
-            if not self.temporal:
-                self.refuse(errors.TEMPORAL)
-            self.write_head(4, _wire.TAG_DURATION)
-            for part in <tuple>value:
-                self.write_int(part)
-            return 0
+            return self.write_duration(<tuple>value)
         if kind is Point or kind is CartesianPoint or kind is WGS84Point:
             self.check_depth(depth)
             return self.write_point(value)
@@ -429,11 +475,29 @@ cdef class Packer:
         return 0
 
     cdef int write_other(self, object value, Py_ssize_t depth) except -1:
+        # What it gives is of a class that write_rest() knows: it never comes back here.
+        bolt_descend(depth)
         try:
             plain = normalize(value)
         except PackError as exc:
-            self.refuse(exc.reason, exc.path)
+            reason, path = errors.told(exc)
+            self.refuse(reason, path)
+        finally:
+            bolt_ascend(depth)
         return self.write(plain, depth)
+
+    cdef inline object slot(self, object value, Py_ssize_t offset, str kind, str name):
+        """What a slot of one of our classes holds; it may have been emptied."""
+        cdef object found = bolt_peek(value, offset)
+        if <PyObject *>found == Py_NotImplemented:
+            self.refuse(errors.missing(kind, name))
+        return found
+
+    cdef int write_whole(self, object value, str fault) except -1:
+        """Write what must be an integer; a subclass's own methods are not asked."""
+        if not PyLong_Check(value):
+            self.refuse(fault)
+        return self.write_int(value)
 
     cdef int write_int(self, object value) except -1:
         cdef int overflow = 0
@@ -463,7 +527,8 @@ cdef class Packer:
             try:
                 str.encode(value, "utf-8")
             except UnicodeEncodeError as exc:
-                self.refuse(errors.surrogate(exc.start, ord(exc.object[exc.start])))
+                # The base class's own method: the string may be a subclass's.
+                self.refuse(errors.surrogate(exc.start, ord(str.__getitem__(value, exc.start))))
             raise MemoryError()
         if size > _wire.MAX_SIZE:
             self.refuse(errors.too_large_to_pack("a string"))
@@ -566,12 +631,22 @@ cdef class Packer:
                 if index == there:
                     break
             frame.index = index
-            self.write_rest(value[index], depth + 1)
+            if BOLT_ALONE:
+                self.write_rest(value[index], depth + 1)
+            else:
+                self.write_rest(self.item_of(value, index), depth + 1)
             index += 1
         self.frame = frame.outer
         if index != size or len(value) != size:
             self.refuse(errors.CHANGED)
         return 0
+
+    cdef object item_of(self, list value, Py_ssize_t index):
+        # Another thread may have shortened the list since its length was read.
+        try:
+            return value[index]
+        except IndexError:
+            self.refuse(errors.CHANGED)
 
     cdef int write_tuple(self, tuple value, Py_ssize_t depth) except -1:
         cdef Py_ssize_t size = len(value), index
@@ -616,7 +691,12 @@ cdef class Packer:
         self.write_count(size, 0xA0, 0xD8, "a map")
         frame.outer = self.frame
         frame.index = 0
-        while PyDict_Next(value, &state, &key_pointer, &item_pointer):
+        while bolt_dict_next(value, &state, &key_pointer, &item_pointer):
+            if not BOLT_ALONE:
+                key = <object>key_pointer
+                item = <object>item_pointer
+                decref(key_pointer)
+                decref(item_pointer)
             # As many keys may come and go, for ever.
             if written == size:
                 self.refuse(errors.CHANGED)
@@ -647,13 +727,51 @@ cdef class Packer:
             self.refuse(errors.CHANGED)
         return 0
 
+    cdef int write_uuid(self, object value) except -1:
+        cdef object data
+        if not self.uuids:
+            self.refuse(errors.UUIDS)
+        number = getattr(value, "int", None)
+        if not PyLong_Check(number):
+            self.refuse(errors.UUID_INT)
+        try:
+            data = int_to_bytes(number, 16, "big")
+        except OverflowError:
+            self.refuse(errors.UUID_INT)
+        if self.capacity - self.pos < 17:
+            self.grow(17)
+        self.buf[self.pos] = 0xE0
+        memcpy(self.buf + self.pos + 1, PyBytes_AS_STRING(data), 16)
+        self.pos += 17
+        return 0
+
+    cdef int write_duration(self, tuple value) except -1:
+        if not self.temporal:
+            self.refuse(errors.TEMPORAL)
+        if len(value) != 4:
+            self.refuse(errors.DURATION)
+        self.write_head(4, _wire.TAG_DURATION)
+        for index in range(4):
+            self.write_whole(value[index], errors.DURATION)
+        return 0
+
     cdef int write_structure(self, object value, Py_ssize_t depth) except -1:
-        cdef object tag = value.tag
-        cdef tuple fields = tuple(value.fields)
+        cdef object tag = self.slot(value, STRUCTURE_TAG, "Structure", "tag")
+        cdef object given = self.slot(value, STRUCTURE_FIELDS, "Structure", "fields")
+        cdef tuple fields = ()
         cdef Py_ssize_t index
         cdef Frame frame
         if not PyLong_CheckExact(tag) or not 0 <= tag <= 0x7F:
             self.refuse(errors.bad_structure_tag(tag))
+        # A copy where it can change: packing a field may run code that changes a list.
+        if PyTuple_CheckExact(given):
+            fields = <tuple>given
+        elif PyTuple_Check(given):
+            fields = PyTuple_GetSlice(given, 0, 0x7FFFFFFF)
+        elif PyList_Check(given):
+            fields = PyList_AsTuple(given)
+        else:
+            self.refuse(errors.STRUCTURE_FIELDS)
         if len(fields) > _wire.MAX_FIELDS:
             self.refuse(errors.too_many_fields(len(fields)))
         self.write_head(<int>len(fields), tag)
@@ -704,47 +822,65 @@ cdef class Packer:
         if not self.graph:
             self.refuse(errors.GRAPH)
         self.write_head(4 if self.element_ids else 3, _wire.TAG_NODE)
-        self.write_id(bolt_peek(value, NODE_ID, "_id"), depth)
-        self.write(bolt_peek(value, NODE_LABELS, "_labels"), depth)
-        self.write(bolt_peek(value, NODE_PROPERTIES, "_properties"), depth)
+        self.write_id(self.slot(value, NODE_ID, "Node", "_id"), depth)
+        self.write(self.slot(value, NODE_LABELS, "Node", "_labels"), depth)
+        self.write(self.slot(value, NODE_PROPERTIES, "Node", "_properties"), depth)
         if self.element_ids:
-            self.write(bolt_peek(value, NODE_ELEMENT_ID, "_element_id"), depth)
+            self.write(self.slot(value, NODE_ELEMENT_ID, "Node", "_element_id"), depth)
         return 0
 
     cdef int write_relationship(self, object value, Py_ssize_t depth) except -1:
         if not self.graph:
             self.refuse(errors.GRAPH)
         self.write_head(8 if self.element_ids else 5, _wire.TAG_RELATIONSHIP)
-        self.write_id(bolt_peek(value, REL_ID, "_id"), depth)
-        self.write_id(bolt_peek(value, REL_START_ID, "_start_id"), depth)
-        self.write_id(bolt_peek(value, REL_END_ID, "_end_id"), depth)
-        self.write(bolt_peek(value, REL_TYPE, "_type"), depth)
-        self.write(bolt_peek(value, REL_PROPERTIES, "_properties"), depth)
+        self.write_id(self.slot(value, REL_ID, "Relationship", "_id"), depth)
+        self.write_id(self.slot(value, REL_START_ID, "Relationship", "_start_id"), depth)
+        self.write_id(self.slot(value, REL_END_ID, "Relationship", "_end_id"), depth)
+        self.write(self.slot(value, REL_TYPE, "Relationship", "_type"), depth)
+        self.write(self.slot(value, REL_PROPERTIES, "Relationship", "_properties"), depth)
         if self.element_ids:
-            self.write(bolt_peek(value, REL_ELEMENT_ID, "_element_id"), depth)
-            self.write(bolt_peek(value, REL_START_ELEMENT_ID, "_start_element_id"), depth)
-            self.write(bolt_peek(value, REL_END_ELEMENT_ID, "_end_element_id"), depth)
+            self.write(self.slot(value, REL_ELEMENT_ID, "Relationship", "_element_id"), depth)
+            self.write(self.slot(value, REL_START_ELEMENT_ID, "Relationship", "_start_element_id"), depth)
+            self.write(self.slot(value, REL_END_ELEMENT_ID, "Relationship", "_end_element_id"), depth)
         return 0
 
     cdef int write_unbound(self, object value, Py_ssize_t depth) except -1:
         if not self.graph:
             self.refuse(errors.GRAPH)
         self.write_head(4 if self.element_ids else 3, _wire.TAG_UNBOUND_RELATIONSHIP)
-        self.write_id(value._id, depth)
-        self.write(value._type, depth)
-        self.write(value._properties, depth)
+        self.write_id(self.slot(value, UNBOUND_ID, "UnboundRelationship", "_id"), depth)
+        self.write(self.slot(value, UNBOUND_TYPE, "UnboundRelationship", "_type"), depth)
+        self.write(self.slot(value, UNBOUND_PROPERTIES, "UnboundRelationship", "_properties"), depth)
         if self.element_ids:
-            self.write(value._element_id, depth)
+            self.write(self.slot(value, UNBOUND_ELEMENT_ID, "UnboundRelationship", "_element_id"), depth)
         return 0
 
     cdef int write_path(self, object value, Py_ssize_t depth) except -1:
         if not self.graph:
             self.refuse(errors.GRAPH)
         self.write_head(3, _wire.TAG_PATH)
-        self.write(value._unique_nodes, depth)
-        self.write(value._unique_relationships, depth)
-        self.write(value._indices, depth)
+        self.write(self.slot(value, PATH_UNIQUE_NODES, "Path", "_unique_nodes"), depth)
+        self.write(self.slot(value, PATH_UNIQUE_RELATIONSHIPS, "Path", "_unique_relationships"), depth)
+        self.write(self.slot(value, PATH_INDICES, "Path", "_indices"), depth)
         return 0
+
+    cdef int below_micro(self, object value, Py_ssize_t offset, str kind) except -1:
+        """The nanoseconds of a Time or DateTime below the microsecond."""
+        cdef int64_t nanos = -1
+        cdef object number = self.slot(value, offset, kind, "_submicro")
+        if not is_int(<PyObject *>number) or not bolt_small_long(<PyObject *>number, &nanos) or not (
+            0 <= nanos < 1000
+        ):
+            self.refuse(errors.SUBMICRO)
+        return <int>nanos
+
+    cdef object offset_of(self, object value, Py_ssize_t depth):
+        """The UTC offset of a time or date-time; what is no timedelta is none."""
+        bolt_descend(depth)
+        try:
+            return value.utcoffset()
+        finally:
+            bolt_ascend(depth)
 
     cdef int write_date(self, object value) except -1:
         if not self.temporal:
@@ -753,18 +889,18 @@ cdef class Packer:
             1, _wire.TAG_DATE, bolt_days(date_year(value), date_month(value), date_day(value)), 0, 0
         )
 
-    cdef int write_time(self, object value, bint extended) except -1:
+    cdef int write_time(self, object value, Py_ssize_t depth, bint extended) except -1:
         cdef long long nanos
         if not self.temporal:
             self.refuse(errors.TEMPORAL)
         nanos = (time_hour(value) * 60 + time_minute(value)) * 60 + time_second(value)
         nanos = nanos * 1000000000 + <long long>time_microsecond(value) * 1000
         if extended:
-            nanos += <long long>value._submicro
+            nanos += self.below_micro(value, TIME_SUBMICRO, "Time")
         if time_tzinfo(value) is None:
             return self.write_numbers(1, _wire.TAG_LOCAL_TIME, nanos, 0, 0)
-        offset = value.utcoffset()
-        if offset is None:
+        offset = self.offset_of(value, depth)
+        if not PyDelta_Check(offset):
             self.refuse(errors.TIME_NO_OFFSET)
         if timedelta_microseconds(offset):
             self.refuse(errors.ODD_OFFSET)
@@ -772,7 +908,7 @@ cdef class Packer:
             2, _wire.TAG_TIME, nanos, <long long>timedelta_days(offset) * 86400 + timedelta_seconds(offset), 0
         )
 
-    cdef int write_datetime(self, object value, bint extended) except -1:
+    cdef int write_datetime(self, object value, Py_ssize_t depth, bint extended) except -1:
         cdef long long seconds, nanos, shift = 0
         cdef object zone, name
         if not self.temporal:
@@ -781,19 +917,19 @@ cdef class Packer:
         seconds += (datetime_hour(value) * 60 + datetime_minute(value)) * 60 + datetime_second(value)
         nanos = <long long>datetime_microsecond(value) * 1000
         if extended:
-            nanos += <long long>value._submicro
+            nanos += self.below_micro(value, DATETIME_SUBMICRO, "DateTime")
         zone = datetime_tzinfo(value)
         if zone is None:
             return self.write_numbers(2, _wire.TAG_LOCAL_DATE_TIME, seconds, nanos, 0)
         name = None
         if zone is not UTC:
-            offset = value.utcoffset()
-            if offset is None:
+            offset = self.offset_of(value, depth)
+            if not PyDelta_Check(offset):
                 self.refuse(errors.NO_OFFSET)
             if timedelta_microseconds(offset):
                 self.refuse(errors.ODD_OFFSET)
             shift = <long long>timedelta_days(offset) * 86400 + timedelta_seconds(offset)
-            name = zone_name(zone)
+            name = zone_name(zone, depth)
         if self.utc:
             seconds -= shift
         if name is None:
@@ -806,46 +942,72 @@ cdef class Packer:
         return self.write_str(name)
 
     cdef int write_point(self, object value) except -1:
-        cdef tuple coordinates = value._coordinates
+        cdef object srid, coordinates, number
         if not self.temporal:
             self.refuse(errors.TEMPORAL)
-        if len(coordinates) == 2:
+        srid = self.slot(value, POINT_SRID, "Point", "_srid")
+        coordinates = self.slot(value, POINT_COORDINATES, "Point", "_coordinates")
+        if not PyTuple_CheckExact(coordinates) or not 2 <= len(<tuple>coordinates) <= 3:
+            self.refuse(errors.POINT_COORDINATES)
+        if len(<tuple>coordinates) == 2:
             self.write_head(3, _wire.TAG_POINT_2D)
         else:
             self.write_head(4, _wire.TAG_POINT_3D)
-        self.write_int(value._srid)
-        for number in coordinates:
-            self.write_double(number)
+        self.write_whole(srid, errors.POINT_SRID)
+        for number in <tuple>coordinates:
+            if not PyFloat_CheckExact(number):
+                self.refuse(errors.POINT_COORDINATES)
+            self.write_double(PyFloat_AS_DOUBLE(number))
         return 0
 
     cdef int write_vector(self, object value) except -1:
+        cdef object dtype, data
         if not self.vectors:
             self.refuse(errors.VECTORS)
+        dtype = self.slot(value, VECTOR_DTYPE, "Vector", "_dtype")
+        data = self.slot(value, VECTOR_DATA, "Vector", "_data")
+        if not PyUnicode_CheckExact(dtype) or dtype not in VECTOR_MARKERS:
+            self.refuse(errors.VECTOR_DTYPE)
+        marker, width = <tuple>VECTOR_MARKERS[dtype]
+        if not PyBytes_CheckExact(data) or PyBytes_GET_SIZE(data) % <Py_ssize_t>width:
+            self.refuse(errors.VECTOR_DATA)
         self.write_head(2, _wire.TAG_VECTOR)
-        self.write_bytes(VECTOR_MARKERS[value._dtype])
-        return self.write_bytes(value._data)
+        self.write_bytes(marker)
+        return self.write_bytes(data)
 
     cdef int write_unsupported(self, object value, Py_ssize_t depth) except -1:
+        cdef object name, minimum, extra
         if not self.graph or not self.vectors:
             self.refuse(errors.UNSUPPORTED)
+        name = self.slot(value, UNSUPPORTED_NAME, "UnsupportedType", "_name")
+        minimum = self.slot(value, UNSUPPORTED_MINIMUM, "UnsupportedType", "_minimum")
+        extra = self.slot(value, UNSUPPORTED_EXTRA, "UnsupportedType", "_extra")
+        if not PyUnicode_Check(name):
+            self.refuse(errors.UNSUPPORTED_NAME)
+        if not PyTuple_CheckExact(minimum) or len(<tuple>minimum) != 2:
+            self.refuse(errors.UNSUPPORTED_MINIMUM)
         self.write_head(4, _wire.TAG_UNSUPPORTED_TYPE)
-        self.write_str(value._name)
-        self.write_int(value._minimum[0])
-        self.write_int(value._minimum[1])
-        return self.write(value._extra, depth)
+        self.write_str(name)
+        self.write_whole((<tuple>minimum)[0], errors.UNSUPPORTED_MINIMUM)
+        self.write_whole((<tuple>minimum)[1], errors.UNSUPPORTED_MINIMUM)
+        return self.write(extra, depth)
 
 
-cdef dict VECTOR_MARKERS = {"i8": b"\xc8", "i16": b"\xc9", "i32": b"\xca", "i64": b"\xcb", "f32": b"\xc6",
-                            "f64": b"\xc1"}
+cdef dict VECTOR_MARKERS = {"i8": (b"\xc8", 1), "i16": (b"\xc9", 2), "i32": (b"\xca", 4),
+                            "i64": (b"\xcb", 8), "f32": (b"\xc6", 4), "f64": (b"\xc1", 8)}
 cdef dict VECTOR_TYPES = {b"\xc8": ("i8", 1), b"\xc9": ("i16", 2), b"\xca": ("i32", 4), b"\xcb": ("i64", 8),
                           b"\xc6": ("f32", 4), b"\xc1": ("f64", 8)}
 
 
-cdef object zone_name(object zone):
+cdef object zone_name(object zone, Py_ssize_t depth):
     # The IANA name of a zone: `key` (zoneinfo) or `zone` (pytz).
-    name = getattr(zone, "key", None)
-    if type(name) is not str:
-        name = getattr(zone, "zone", None)
+    bolt_descend(depth)
+    try:
+        name = getattr(zone, "key", None)
+        if type(name) is not str:
+            name = getattr(zone, "zone", None)
+    finally:
+        bolt_ascend(depth)
     return name if type(name) is str else None
 
 
@@ -871,19 +1033,36 @@ cdef class Unpacker:
 
     def __init__(self, version=(6, 1), *, bint utc_patch=False, bint extended_types=False,
                  Py_ssize_t max_depth=_wire.DEFAULT_MAX_DEPTH, max_elements=None):
-        self.limit_depth(max_depth)
-        self.max_elements = _wire.MAX_SIZE if max_elements is None else max_elements
-        self.extended = extended_types
-        self.configure(version, utc_patch)
+        self.claim()
+        try:
+            self.limit_depth(max_depth)
+            self.max_elements = _wire.MAX_SIZE if max_elements is None else max_elements
+            self.extended = extended_types
+            self.adopt(version, utc_patch)
+        finally:
+            bolt_release(&self.busy)
 
-    cpdef configure(self, version, bint utc_patch):
+    cdef int claim(self) except -1:
+        if bolt_claim(&self.busy):
+            raise LocalProtocolError(errors.UNPACKER_BUSY)
+        return 0
+
+    def configure(self, version, bint utc_patch):
         """Take the forms of another Bolt version from now on."""
+        self.claim()
+        try:
+            self.adopt(version, utc_patch)
+        finally:
+            bolt_release(&self.busy)
+
+    cdef int adopt(self, version, bint utc_patch) except -1:
         facts = dialect(version, utc_patch)
         self.utc = facts.utc
         self.element_ids = facts.element_ids
         self.temporal = facts.temporal
         self.vectors = facts.vectors
         self.uuids = facts.uuid
+        return 0
 
     cdef int limit_depth(self, Py_ssize_t levels) except -1:
         if not 0 <= levels <= _wire.MAX_DEPTH:
@@ -893,15 +1072,21 @@ cdef class Unpacker:
 
     def unpack(self, data):
         """Read exactly one value; raises UnpackError, also for bytes left over."""
-        cdef bytes whole = data if PyBytes_CheckExact(data) else bytes(memoryview(data))
-        cdef const uint8_t *start = <const uint8_t *>PyBytes_AS_STRING(whole)
+        cdef bytes whole
+        cdef const uint8_t *start
         cdef PyObject *value
-        self.aim(start, start + PyBytes_GET_SIZE(whole))
-        value = self.read(0)
-        result = <object>value
-        decref(value)
-        self.finish()
-        return result
+        self.claim()
+        try:
+            whole = data if PyBytes_CheckExact(data) else bytes(memoryview(data))
+            start = <const uint8_t *>PyBytes_AS_STRING(whole)
+            self.aim(start, start + PyBytes_GET_SIZE(whole))
+            value = self.read(0)
+            result = <object>value
+            decref(value)
+            self.finish()
+            return result
+        finally:
+            bolt_release(&self.busy)
 
     cdef void aim(self, const uint8_t *start, const uint8_t *end) noexcept:
         self.p = self.base = start
@@ -1532,6 +1717,8 @@ cdef class Unpacker:
         try:
             local = zone.fromutc(utc)
         except (OverflowError, ValueError):
+            return None
+        if not PyDateTime_Check(local):
             return None
         whole = bolt_days(date_year(local), date_month(local), date_day(local)) * 86400
         whole += (datetime_hour(local) * 60 + datetime_minute(local)) * 60 + datetime_second(local)

@@ -12,7 +12,7 @@ import functools
 import struct
 import uuid
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from . import _codec_errors as errors
@@ -20,7 +20,7 @@ from ._constants import DEFAULT_MAX_DEPTH, MAX_DEPTH, MAX_SIZE, MAX_ZONE_NAME, N
 from ._convert import normalize
 from ._dialect import dialect
 from ._structure import Structure
-from .exceptions import PackError, pack_error
+from .exceptions import LocalProtocolError, PackError, pack_error
 from .graph import Node, Path, Relationship, UnboundRelationship
 from .spatial import Point, point_class
 from .time import Date, DateTime, Duration, Time
@@ -37,7 +37,9 @@ _MAX_CACHED_ZONES: Final = 1024
 
 _VECTOR_TYPES: Final = {0xC8: ("i8", 1), 0xC9: ("i16", 2), 0xCA: ("i32", 4), 0xCB: ("i64", 8),
                         0xC6: ("f32", 4), 0xC1: ("f64", 8)}  # fmt: skip
-_VECTOR_MARKERS: Final = {name: bytes((marker,)) for marker, (name, _) in _VECTOR_TYPES.items()}
+_VECTOR_MARKERS: Final = {
+    name: (bytes((marker,)), width) for marker, (name, width) in _VECTOR_TYPES.items()
+}
 
 _double = struct.Struct(">d")
 _int16 = struct.Struct(">h")
@@ -67,12 +69,31 @@ class Refusal(Exception):
         return pack_error(self.reason, tuple(reversed(self.trail)), root)
 
 
-class Packer:
+class Exclusive:
+    """Serves one call at a time; a second one, from inside the first or from another thread, is refused."""
+
+    _busy: ClassVar[str]
+    _free: list[None]
+
+    def _claim(self) -> None:
+        # Both steps are atomic, with and without a GIL; made here, since __init__ may be called twice.
+        try:
+            self.__dict__.setdefault("_free", [None]).pop()
+        except IndexError:
+            raise LocalProtocolError(self._busy) from None
+
+    def _release(self) -> None:
+        self._free.append(None)
+
+
+class Packer(Exclusive):
     """Packs values into PackStream.
 
     ``version`` and ``utc_patch`` choose the form of structures; with ``graph`` nodes, relationships and paths
     may be packed (a server does, a client must not).
     """
+
+    _busy = errors.PACKER_BUSY
 
     def __init__(
         self,
@@ -82,14 +103,25 @@ class Packer:
         graph: bool = True,
         max_depth: int = DEFAULT_MAX_DEPTH,
     ) -> None:
-        if not 0 <= max_depth <= MAX_DEPTH:
-            raise errors.bad_max_depth(max_depth)
-        self._graph = graph
-        self._max_depth = max_depth
-        self.configure(version, utc_patch)
+        self._claim()
+        try:
+            if not 0 <= max_depth <= MAX_DEPTH:
+                raise errors.bad_max_depth(max_depth)
+            self._graph = graph
+            self._max_depth = max_depth
+            self._adopt(version, utc_patch)
+        finally:
+            self._release()
 
     def configure(self, version: Version, utc_patch: bool) -> None:
         """Take the forms of another Bolt version from now on."""
+        self._claim()
+        try:
+            self._adopt(version, utc_patch)
+        finally:
+            self._release()
+
+    def _adopt(self, version: Version, utc_patch: bool) -> None:
         facts = dialect(version, utc_patch)
         self._utc = facts.utc
         self._element_ids = facts.element_ids
@@ -100,10 +132,13 @@ class Packer:
     def pack(self, value: Any) -> bytes:
         """Pack one value; raises PackError."""
         out: list[bytes] = []
+        self._claim()
         try:
             self.write(value, out.append, 0)
         except Refusal as refusal:
             raise refusal.error("value") from None
+        finally:
+            self._release()
         return b"".join(out)
 
     def write(self, value: Any, put: Callable[[bytes], object], depth: int) -> None:
@@ -125,20 +160,22 @@ class Packer:
         elif kind is bytes:
             self._write_bytes(value, put)
         else:
-            writer = _WRITERS.get(kind)
-            if writer is not None:
-                if depth >= self._max_depth and kind is not uuid.UUID:
-                    raise Refusal(errors.too_deep_to_pack(self._max_depth))
-                writer(self, value, put, depth + 1)
-            else:
-                self._write_other(value, put, depth)
-
-    def _write_other(self, value: Any, put: Callable[[bytes], object], depth: int) -> None:
-        try:
-            plain = normalize(value)
-        except PackError as exc:
-            raise Refusal(exc.reason, list(reversed(exc.path))) from exc.__cause__
-        self.write(plain, put, depth)
+            # By id: a metaclass may say that its classes equal others.
+            writer = _WRITERS.get(id(kind))
+            if writer is None:
+                value = _plain(value)
+                kind = type(value)
+                writer = _WRITERS.get(id(kind))
+                # What has levels is written from here: two frames of Python for each level, and no more.
+                if kind is list:
+                    return self._write_list(value, put, depth)
+                if kind is dict:
+                    return self._write_dict(value, put, depth)
+                if writer is None:
+                    return self.write(value, put, depth)
+            if depth >= self._max_depth and kind is not uuid.UUID:
+                raise Refusal(errors.too_deep_to_pack(self._max_depth))
+            writer(self, value, put, depth + 1)
 
     def _write_int(self, value: int, put: Callable[[bytes], object]) -> None:
         if -16 <= value < 128:
@@ -159,7 +196,9 @@ class Packer:
         try:
             data = str.encode(value, "utf-8")
         except UnicodeEncodeError as exc:
-            raise Refusal(errors.surrogate(exc.start, ord(exc.object[exc.start]))) from None
+            # The base class's own method: the string may be a subclass's.
+            code = ord(str.__getitem__(value, exc.start))
+            raise Refusal(errors.surrogate(exc.start, code)) from None
         size = len(data)
         if size < 16:
             put(bytes((0x80 | size,)))
@@ -206,7 +245,7 @@ class Packer:
                 break
             except RuntimeError:
                 raise Refusal(errors.CHANGED) from None
-            if not isinstance(key, str):
+            if type(key) is not str and not issubclass(type(key), str):
                 raise Refusal(errors.key_type(key))
             self._write_str(key, put)
             try:
@@ -219,9 +258,16 @@ class Packer:
             raise Refusal(errors.CHANGED)
 
     def _write_structure(self, value: Structure, put: Callable[[bytes], object], depth: int) -> None:
-        tag, fields = value.tag, value.fields
+        tag, fields = _slot(value, "Structure", "tag"), _slot(value, "Structure", "fields")
         if type(tag) is not int or not 0 <= tag <= 0x7F:
             raise Refusal(errors.bad_structure_tag(tag))
+        # A copy: packing a field may run code that changes a list.
+        if issubclass(type(fields), tuple):
+            fields = tuple.__getitem__(fields, slice(None))
+        elif issubclass(type(fields), list):
+            fields = list.__getitem__(fields, slice(None))
+        else:
+            raise Refusal(errors.STRUCTURE_FIELDS)
         if len(fields) > 15:
             raise Refusal(errors.too_many_fields(len(fields)))
         put(bytes((0xB0 | len(fields), tag)))
@@ -245,43 +291,43 @@ class Packer:
         if not self._graph:
             raise Refusal(errors.GRAPH)
         put(b"\xb4N" if self._element_ids else b"\xb3N")
-        self._write_id(value._id, put, depth)
-        self.write(value._labels, put, depth)
-        self.write(value._properties, put, depth)
+        self._write_id(_slot(value, "Node", "_id"), put, depth)
+        self.write(_slot(value, "Node", "_labels"), put, depth)
+        self.write(_slot(value, "Node", "_properties"), put, depth)
         if self._element_ids:
-            self.write(value._element_id, put, depth)
+            self.write(_slot(value, "Node", "_element_id"), put, depth)
 
     def _write_relationship(self, value: Relationship, put: Callable[[bytes], object], depth: int) -> None:
         if not self._graph:
             raise Refusal(errors.GRAPH)
         put(b"\xb8R" if self._element_ids else b"\xb5R")
-        self._write_id(value._id, put, depth)
-        self._write_id(value._start_id, put, depth)
-        self._write_id(value._end_id, put, depth)
-        self.write(value._type, put, depth)
-        self.write(value._properties, put, depth)
+        self._write_id(_slot(value, "Relationship", "_id"), put, depth)
+        self._write_id(_slot(value, "Relationship", "_start_id"), put, depth)
+        self._write_id(_slot(value, "Relationship", "_end_id"), put, depth)
+        self.write(_slot(value, "Relationship", "_type"), put, depth)
+        self.write(_slot(value, "Relationship", "_properties"), put, depth)
         if self._element_ids:
-            self.write(value._element_id, put, depth)
-            self.write(value._start_element_id, put, depth)
-            self.write(value._end_element_id, put, depth)
+            self.write(_slot(value, "Relationship", "_element_id"), put, depth)
+            self.write(_slot(value, "Relationship", "_start_element_id"), put, depth)
+            self.write(_slot(value, "Relationship", "_end_element_id"), put, depth)
 
     def _write_unbound(self, value: UnboundRelationship, put: Callable[[bytes], object], depth: int) -> None:
         if not self._graph:
             raise Refusal(errors.GRAPH)
         put(b"\xb4r" if self._element_ids else b"\xb3r")
-        self._write_id(value._id, put, depth)
-        self.write(value._type, put, depth)
-        self.write(value._properties, put, depth)
+        self._write_id(_slot(value, "UnboundRelationship", "_id"), put, depth)
+        self.write(_slot(value, "UnboundRelationship", "_type"), put, depth)
+        self.write(_slot(value, "UnboundRelationship", "_properties"), put, depth)
         if self._element_ids:
-            self.write(value._element_id, put, depth)
+            self.write(_slot(value, "UnboundRelationship", "_element_id"), put, depth)
 
     def _write_path(self, value: Path, put: Callable[[bytes], object], depth: int) -> None:
         if not self._graph:
             raise Refusal(errors.GRAPH)
         put(b"\xb3P")
-        self.write(value._unique_nodes, put, depth)
-        self.write(value._unique_relationships, put, depth)
-        self.write(value._indices, put, depth)
+        self.write(_slot(value, "Path", "_unique_nodes"), put, depth)
+        self.write(_slot(value, "Path", "_unique_relationships"), put, depth)
+        self.write(_slot(value, "Path", "_indices"), put, depth)
 
     def _write_date(self, value: _dt.date, put: Callable[[bytes], object], depth: int) -> None:
         self._need_temporal()
@@ -294,13 +340,13 @@ class Packer:
             (value.hour * 60 + value.minute) * 60 + value.second
         ) * 1_000_000_000 + value.microsecond * 1000
         if type(value) is Time:
-            nanos += value._submicro
+            nanos += _below_micro(value, "Time")
         if value.tzinfo is None:
             put(b"\xb1t")
             self._write_int(nanos, put)
             return
         offset = value.utcoffset()
-        if offset is None:
+        if not isinstance(offset, _dt.timedelta):
             raise Refusal(errors.TIME_NO_OFFSET)
         seconds = _whole_seconds(offset)
         put(b"\xb2T")
@@ -316,7 +362,7 @@ class Packer:
         )
         nanos = value.microsecond * 1000
         if type(value) is DateTime:
-            nanos += value._submicro
+            nanos += _below_micro(value, "DateTime")
         zone = value.tzinfo
         if zone is None:
             put(b"\xb2d")
@@ -324,7 +370,7 @@ class Packer:
             self._write_int(nanos, put)
             return
         offset = value.utcoffset()
-        if offset is None:
+        if not isinstance(offset, _dt.timedelta):
             raise Refusal(errors.NO_OFFSET)
         shift = _whole_seconds(offset)
         if self._utc:
@@ -343,44 +389,77 @@ class Packer:
 
     def _write_duration(self, value: Duration, put: Callable[[bytes], object], depth: int) -> None:
         self._need_temporal()
+        parts = tuple.__getitem__(value, slice(None))
+        if len(parts) != 4:
+            raise Refusal(errors.DURATION)
         put(b"\xb4E")
-        for part in value:
-            self._write_int(part, put)
+        for part in parts:
+            self._write_whole(part, errors.DURATION, put)
 
     def _write_point(self, value: Point, put: Callable[[bytes], object], depth: int) -> None:
         self._need_temporal()
-        coordinates = value._coordinates
+        srid, coordinates = _slot(value, "Point", "_srid"), _slot(value, "Point", "_coordinates")
+        if type(coordinates) is not tuple or not 2 <= len(coordinates) <= 3:
+            raise Refusal(errors.POINT_COORDINATES)
         put(b"\xb3X" if len(coordinates) == 2 else b"\xb4Y")
-        self._write_int(value._srid, put)
+        self._write_whole(srid, errors.POINT_SRID, put)
         for number in coordinates:
+            if type(number) is not float:
+                raise Refusal(errors.POINT_COORDINATES)
             put(_pack_marked_double(0xC1, number))
 
     def _write_vector(self, value: Vector, put: Callable[[bytes], object], depth: int) -> None:
         if not self._vectors:
             raise Refusal(errors.VECTORS)
-        put(b"\xb2V\xcc\x01" + _VECTOR_MARKERS[value._dtype])
-        self._write_bytes(value._data, put)
+        dtype, data = _slot(value, "Vector", "_dtype"), _slot(value, "Vector", "_data")
+        if type(dtype) is not str or dtype not in _VECTOR_MARKERS:
+            raise Refusal(errors.VECTOR_DTYPE)
+        marker, width = _VECTOR_MARKERS[dtype]
+        if type(data) is not bytes or len(data) % width:
+            raise Refusal(errors.VECTOR_DATA)
+        put(b"\xb2V\xcc\x01" + marker)
+        self._write_bytes(data, put)
 
     def _write_unsupported(self, value: UnsupportedType, put: Callable[[bytes], object], depth: int) -> None:
         if not self._graph or not self._vectors:
             raise Refusal(errors.UNSUPPORTED)
+        kind = "UnsupportedType"
+        name, minimum = _slot(value, kind, "_name"), _slot(value, kind, "_minimum")
+        extra = _slot(value, kind, "_extra")
+        if not issubclass(type(name), str):
+            raise Refusal(errors.UNSUPPORTED_NAME)
+        if type(minimum) is not tuple or len(minimum) != 2:
+            raise Refusal(errors.UNSUPPORTED_MINIMUM)
         put(b"\xb4?")
-        self._write_str(value._name, put)
-        self._write_int(value._minimum[0], put)
-        self._write_int(value._minimum[1], put)
-        self.write(value._extra, put, depth)
+        self._write_str(name, put)
+        self._write_whole(minimum[0], errors.UNSUPPORTED_MINIMUM, put)
+        self._write_whole(minimum[1], errors.UNSUPPORTED_MINIMUM, put)
+        self.write(extra, put, depth)
 
     def _write_uuid(self, value: uuid.UUID, put: Callable[[bytes], object], depth: int) -> None:
         if not self._uuid:
             raise Refusal(errors.UUIDS)
-        put(b"\xe0" + value.bytes)
+        number: Any = getattr(value, "int", None)
+        if not issubclass(type(number), int):
+            raise Refusal(errors.UUID_INT)
+        try:
+            data = int.to_bytes(number, 16, "big")
+        except OverflowError:
+            raise Refusal(errors.UUID_INT) from None
+        put(b"\xe0" + data)
+
+    def _write_whole(self, value: Any, fault: str, put: Callable[[bytes], object]) -> None:
+        """Write what must be an integer; a subclass's own methods are not asked."""
+        if not issubclass(type(value), int):
+            raise Refusal(fault)
+        self._write_int(int.__int__(value), put)
 
     def _need_temporal(self) -> None:
         if not self._temporal:
             raise Refusal(errors.TEMPORAL)
 
 
-_WRITERS: dict[type, Callable[[Packer, Any, Callable[[bytes], object], int], None]] = {
+_BY_CLASS: Final[dict[type, Callable[[Packer, Any, Callable[[bytes], object], int], None]]] = {
     _dt.datetime: Packer._write_datetime,
     DateTime: Packer._write_datetime,
     _dt.date: Packer._write_date,
@@ -400,6 +479,7 @@ _WRITERS: dict[type, Callable[[Packer, Any, Callable[[bytes], object], int], Non
     point_class(7203, 2): Packer._write_point,
     point_class(4326, 2): Packer._write_point,
 }
+_WRITERS: Final = {id(cls): writer for cls, writer in _BY_CLASS.items()}
 
 
 def _head(size: int, first: int, what: str) -> bytes:
@@ -412,10 +492,41 @@ def _head(size: int, first: int, what: str) -> bytes:
     return _pack_head32(first + 2, size)
 
 
+def _plain(value: Any) -> Any:
+    try:
+        return normalize(value)
+    except PackError as exc:
+        reason, path = errors.told(exc)
+        raise Refusal(reason, list(reversed(path))) from exc.__cause__
+
+
+def _slot(value: Any, kind: str, name: str) -> Any:
+    """What a slot of one of our classes holds; it may have been emptied."""
+    try:
+        return getattr(value, name)
+    except AttributeError:
+        raise Refusal(errors.missing(kind, name)) from None
+
+
+def _below_micro(value: Time | DateTime, kind: str) -> int:
+    nanos: int = _slot(value, kind, "_submicro")
+    if type(nanos) is not int or not 0 <= nanos < 1000:
+        raise Refusal(errors.SUBMICRO)
+    return nanos
+
+
+# The base class's own: a subclass may have bent them.
+_delta_days = _dt.timedelta.days.__get__
+_delta_seconds = _dt.timedelta.seconds.__get__
+_delta_microseconds = _dt.timedelta.microseconds.__get__
+
+
 def _whole_seconds(offset: _dt.timedelta) -> int:
-    if offset.microseconds:
+    if _delta_microseconds(offset):
         raise Refusal(errors.ODD_OFFSET)
-    return offset.days * 86400 + offset.seconds
+    days: int = _delta_days(offset)
+    seconds: int = _delta_seconds(offset)
+    return days * 86400 + seconds
 
 
 def _zone_name(zone: _dt.tzinfo) -> str | None:
@@ -426,12 +537,14 @@ def _zone_name(zone: _dt.tzinfo) -> str | None:
     return name if type(name) is str else None
 
 
-class Unpacker:
+class Unpacker(Exclusive):
     """Reads PackStream values; belongs to one connection.
 
     ``extended_types``: every date, time and date-time becomes a class of :mod:`asyncbolt.time`; otherwise the
     standard library's, except where nanoseconds would be lost.
     """
+
+    _busy = errors.UNPACKER_BUSY
 
     def __init__(
         self,
@@ -442,19 +555,30 @@ class Unpacker:
         max_depth: int = DEFAULT_MAX_DEPTH,
         max_elements: int | None = None,
     ) -> None:
-        self.limit_depth(max_depth)
-        self.max_elements = MAX_SIZE if max_elements is None else max_elements
-        self._extended = extended_types
-        self._zones: dict[str, _dt.tzinfo | None] = {}
-        self._data: bytes = b""
-        self._base = 0
-        self._pos = 0
-        self._end = 0
-        self._owed = 0
-        self.configure(version, utc_patch)
+        self._claim()
+        try:
+            self.limit_depth(max_depth)
+            self.max_elements = MAX_SIZE if max_elements is None else max_elements
+            self._extended = extended_types
+            self._zones: dict[str, _dt.tzinfo | None] = {}
+            self._data: bytes = b""
+            self._base = 0
+            self._pos = 0
+            self._end = 0
+            self._owed = 0
+            self._adopt(version, utc_patch)
+        finally:
+            self._release()
 
     def configure(self, version: Version, utc_patch: bool) -> None:
         """Take the forms of another Bolt version from now on."""
+        self._claim()
+        try:
+            self._adopt(version, utc_patch)
+        finally:
+            self._release()
+
+    def _adopt(self, version: Version, utc_patch: bool) -> None:
         facts = dialect(version, utc_patch)
         self._uuid = facts.uuid
         builders: dict[tuple[int, int], Callable[[Unpacker, list[Any], int], Any]] = {}
@@ -476,12 +600,16 @@ class Unpacker:
 
     def unpack(self, data: bytes | bytearray | memoryview) -> Any:
         """Read exactly one value; raises UnpackError, also for bytes left over."""
-        if type(data) is not bytes:
-            data = bytes(memoryview(data))
-        self.aim(data, 0, len(data))
-        value = self.read(0)
-        self.finish()
-        return value
+        self._claim()
+        try:
+            if type(data) is not bytes:
+                data = bytes(memoryview(data))
+            self.aim(data, 0, len(data))
+            value = self.read(0)
+            self.finish()
+            return value
+        finally:
+            self._release()
 
     def aim(self, data: bytes, start: int, end: int) -> None:
         """Read from ``data[start:end]`` next; offsets in errors count from ``start``."""

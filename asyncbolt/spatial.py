@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Final, overload
 
@@ -19,7 +20,7 @@ class Point:
         srid: The number of the reference system; the subclasses know theirs.
 
     Raises:
-        TypeError: A plain Point was asked for without a SRID.
+        TypeError: A plain Point was asked for without a SRID, or the SRID is no integer.
         ValueError: There are not two or three coordinates, or the SRID is not one of the class.
     """
 
@@ -34,6 +35,11 @@ class Point:
         values = tuple(map(float, coordinates))
         if not 2 <= len(values) <= 3:
             raise ValueError(f"a point has two or three coordinates, not {len(values)}")
+        if srid is not None:
+            try:
+                srid = operator.index(srid)
+            except TypeError:
+                raise TypeError(f"a srid is an integer, not {type(srid).__name__}") from None
         own = self._srids.get(len(values))
         if srid is None:
             if own is None:

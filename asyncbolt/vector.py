@@ -79,14 +79,14 @@ class Vector:
     _data: bytes
 
     def __init__(self, data: Any, dtype: str | None = None, *, byteorder: str = "big") -> None:
-        if isinstance(data, (bytes, bytearray, memoryview)):
+        if issubclass(type(data), (bytes, bytearray, memoryview)):
             self._dtype = _dtype_of(dtype)
             self._data = b""
             self.set_raw(data, byteorder=byteorder)
             return
         if byteorder != "big":
             raise TypeError("byteorder goes with raw bytes only")
-        package = type(data).__module__.partition(".")[0]
+        package = str(type(data).__module__).partition(".")[0]
         if package == "numpy":
             other = self.from_numpy(data)
         elif package == "pyarrow":
@@ -101,7 +101,7 @@ class Vector:
     @classmethod
     def from_bytes(cls, data: bytes, dtype: str, /, *, byteorder: str = "big") -> Vector:
         """Make a vector of raw *data*; see the class for the arguments."""
-        return cls(bytes(data), dtype, byteorder=byteorder)
+        return cls(memoryview(data).tobytes(), dtype, byteorder=byteorder)
 
     @classmethod
     def from_native(cls, data: Iterable[float] | Iterable[int], dtype: str, /) -> Vector:
@@ -136,7 +136,7 @@ class Vector:
             raise ValueError(f"a vector has one dimension, this array has {data.ndim}")
         made = cls.__new__(cls)
         made._dtype = name
-        made._data = data.astype(data.dtype.newbyteorder(">")).tobytes()
+        made.set_raw(data.astype(data.dtype.newbyteorder(">")).tobytes())
         return made
 
     @classmethod
@@ -156,8 +156,8 @@ class Vector:
         view = memoryview(b"" if buffer is None else buffer).cast("B")
         made = cls.__new__(cls)
         made._dtype = name
-        own = bytes(view[data.offset * width : (data.offset + len(data)) * width])
-        made._data = _to_big(own, width, sys.byteorder)
+        own = view[data.offset * width : (data.offset + len(data)) * width]
+        made.set_raw(own, byteorder=sys.byteorder)
         return made
 
     @property
@@ -175,7 +175,8 @@ class Vector:
         Raises:
             ValueError: The size is no multiple of the element's, or the byte order is unknown.
         """
-        data = bytes(data)
+        # An exact copy: a subclass of bytes may give anything as its own.
+        data = memoryview(data).tobytes()
         width = _TYPES[self._dtype][0]
         if len(data) % width:
             raise ValueError(f"{len(data)} bytes are no multiple of the {width} of an {self._dtype}")
@@ -242,10 +243,10 @@ class Vector:
 def _dtype_of(dtype: str | None) -> str:
     if dtype is None:
         raise TypeError("a vector needs a dtype, one of " + ", ".join(_TYPES))
-    name = dtype.value if isinstance(dtype, VectorDType) else dtype
-    if name not in _TYPES:
+    name = dtype.value if type(dtype) is VectorDType else dtype
+    if not issubclass(type(name), str) or str.__str__(name) not in _TYPES:
         raise ValueError(f"{dtype!r} is no type of vectors; they are {', '.join(_TYPES)}")
-    return name
+    return str.__str__(name)
 
 
 def _literal(value: float) -> str:
