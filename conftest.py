@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 import arcadedb_server
+import chaos_run
 import hypothesis
 import neo4j_server
 import pytest
@@ -47,6 +48,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="both",
         help="the twins that tests of the codec run on; a compiled twin that is not there is a failure",
     )
+    parser.addoption(
+        "--chaos-seeds",
+        default=os.environ.get("ASYNCBOLT_CHAOS_SEEDS", ""),
+        help="rounds of tests/chaos: so many for each server and loop (8), or @N for the one of seed N",
+    )
+    parser.addoption(
+        "--chaos-every-byte",
+        action="store_true",
+        help="a peer that falls silent does so at every byte and await in tests/chaos, not at some: an hour",
+    )
+
+
+def chaos_seeds(config: pytest.Config, usual: int) -> range:
+    """The seeds of the rounds of one server and loop; *usual* many, unless the option says otherwise."""
+    wanted: str = config.getoption("--chaos-seeds")
+    if wanted.startswith("@"):
+        return range(int(wanted[1:]), int(wanted[1:]) + 1)
+    return range(int(wanted) if wanted else usual)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -54,6 +73,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         wanted = metafunc.config.getoption("--impl")
         names = ("c", "python") if wanted == "both" else (wanted,)
         metafunc.parametrize("codec", [Codec(name) for name in names], ids=names, indirect=True)
+    if "flavour" in metafunc.fixturenames:
+        metafunc.parametrize("flavour", chaos_run.FLAVOURS)
+    if "chaos_seed" in metafunc.fixturenames:
+        usual = getattr(metafunc.function, "usual_seeds", 8)
+        metafunc.parametrize("chaos_seed", chaos_seeds(metafunc.config, usual))
 
 
 @pytest.fixture
@@ -72,6 +96,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return [
         f"asyncbolt: {asyncbolt.__version__} from {os.path.dirname(asyncbolt.__file__)}",
         f"implementation: {asyncbolt.IMPLEMENTATION}, codec tests: {config.getoption('--impl')}, {python}",
+        f"loops of tests/chaos: {', '.join(chaos_run.FLAVOURS)}"
+        + ("" if chaos_run.EAGER else " (eager tasks: make chaos-eager)"),
     ]
 
 
