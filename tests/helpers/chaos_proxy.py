@@ -33,6 +33,7 @@ __all__ = ["ACCEPTS", "KINDS", "ChaosProxy", "Fault", "Line", "Plan", "Way"]
 KINDS = ("pass", "reset", "end", "half", "stall", "hoard", "swallow", "drip", "garbage")
 ACCEPTS = ("pass", "silent", "closes", "resets", "noise")
 
+_SHARED: int | None = getattr(socket, "SO_REUSEPORT", None)
 _HOLDING = frozenset(("stall", "hoard", "swallow"))
 _AT_ONCE = frozenset(("reset", "end", "half", "stall"))
 
@@ -385,6 +386,7 @@ class ChaosProxy:
         self.log: bytearray | None = None
         self._ends = 0  # transports that are open
         self._server: asyncio.Server | None = None
+        self._holder: socket.socket | None = None  # has the port while nobody listens
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> ChaosProxy:
@@ -397,15 +399,18 @@ class ChaosProxy:
             line.cut()
         while self._tasks:
             await asyncio.wait(tuple(self._tasks))
+        if self._holder is not None:
+            self._holder.close()
         while self._ends:
             await asyncio.sleep(0)
 
     async def listen(self) -> None:
         """Listen, again at the same port when it did before."""
         if self._server is None:
+            if self._holder is None and _SHARED is not None:
+                self._holder = self._bound()
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(self._line, "127.0.0.1", self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
+            self._server = await loop.create_server(self._line, sock=self._bound())
 
     async def refuse(self) -> None:
         """Listen no more: who connects is refused. Lines that there are stay."""
@@ -414,6 +419,14 @@ class ChaosProxy:
             server.close()
             # wait_closed() would wait for the lines too from Python 3.12 on.
             await asyncio.sleep(0)
+
+    def _bound(self) -> socket.socket:
+        endpoint = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if _SHARED is not None:
+            endpoint.setsockopt(socket.SOL_SOCKET, _SHARED, 1)
+        endpoint.bind(("127.0.0.1", self.port))
+        self.port = endpoint.getsockname()[1]
+        return endpoint
 
     def _line(self) -> asyncio.Protocol:
         self.made += 1

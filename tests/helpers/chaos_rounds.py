@@ -160,7 +160,8 @@ class Round:
         self.never: set[int] = set()
         self.unknown: set[int] = set()
         self.done: Counter[str] = Counter()
-        self.judge = Judge(machine, lambda: self.proxy.cut())
+        self.judge = Judge(machine)
+        self.judge.releases[""] = lambda: self.proxy.cut()
         self.over = False
 
     # ---------------------------------------------------------------- the round

@@ -21,8 +21,8 @@ from asyncbolt.client.connect import Opener
 from asyncbolt.driver.config import DriverOptions
 
 __all__ = [
-    "EAGER", "FLAVOURS", "RESET", "SLACK", "Judge", "MachineStalls", "Style", "TimeLimit", "debug_of",
-    "driver_reset_option", "loop_run", "short_resets",
+    "EAGER", "FLAVOURS", "RESET", "SLACK", "Counted", "Judge", "MachineStalls", "Style", "TimeLimit", "debug_of",
+    "driver_reset_option", "loop_run", "no_new_tasks", "short_resets",
 ]  # fmt: skip
 
 EAGER = hasattr(asyncio, "eager_task_factory")
@@ -113,6 +113,7 @@ def _heard(complaints: list[str]) -> Iterator[None]:
     logger = logging.getLogger("asyncbolt")
     hook = sys.unraisablehook
     logger.addHandler(handler)
+    propagate, logger.propagate = logger.propagate, False  # the many warnings are no news
     sys.unraisablehook = lambda raised: complaints.append(  # type: ignore[assignment]
         f"unraisable: {raised.err_msg} {raised.object!r}: {raised.exc_value!r}"
     )
@@ -124,6 +125,7 @@ def _heard(complaints: list[str]) -> Iterator[None]:
             complaints += [f"warned: {item.category.__name__}: {item.message}" for item in warned]
     finally:
         sys.unraisablehook = hook
+        logger.propagate = propagate
         logger.removeHandler(handler)
 
 
@@ -184,7 +186,7 @@ def stack_of(task: asyncio.Task[Any]) -> str:
             break
         places.append(f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno} {frame.f_code.co_name}")
         counted = frame.f_locals.get("self")
-        if isinstance(counted, _Counted):
+        if isinstance(counted, Counted):
             coroutine = counted.step
         else:
             coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
@@ -266,7 +268,7 @@ class Style:
         late = loop.call_later(self.seconds, self.cancel, task)
         if self.kind == "turn":
             return await _ended(step, late, _Turns(loop, self.at, lambda: self.cancel(task)))
-        return await _ended(_Counted(step, self.at, lambda: loop.call_soon(self.cancel, task)), late)
+        return await _ended(Counted(step, self.at, lambda: loop.call_soon(self.cancel, task)), late)
 
 
 async def _ended(step: Awaitable[Any], *handles: Any) -> Any:
@@ -299,10 +301,10 @@ class _Turns:
         self.function = None
 
 
-class _Counted:
-    """Awaits *step*, and calls *function* when it waits for the *at*-th time (from 0)."""
+class Counted:
+    """Awaits *step*, and calls *function* when it waits for the *at*-th time (from 0), or each time (None)."""
 
-    def __init__(self, step: Awaitable[Any], at: int, function: Callable[[], object]) -> None:
+    def __init__(self, step: Awaitable[Any], at: int | None, function: Callable[[], object]) -> None:
         self.step = step
         self.at = at
         self.function = function
@@ -317,7 +319,7 @@ class _Counted:
                 waits = inner.send(send) if failure is None else inner.throw(failure)
             except StopIteration as end:
                 return end.value
-            if count == self.at:
+            if self.at is None or count == self.at:
                 self.function()
             count += 1
             send = failure = None
@@ -332,13 +334,14 @@ class Judge:
 
     Attributes:
         wrong: what was wrong, in words.
+        releases: called by name when a call hangs; they free it.
         calls: how many calls there were.
         worst: the longest time that one took beyond its limit, the machine's stalls taken off.
     """
 
-    def __init__(self, machine: MachineStalls, release: Callable[[], object]) -> None:
+    def __init__(self, machine: MachineStalls) -> None:
         self.machine = machine
-        self.release = release
+        self.releases: dict[str, Callable[[], object]] = {}
         self.wrong: list[str] = []
         self.calls = 0
         self.worst = 0.0
@@ -389,7 +392,9 @@ class Judge:
         task.cancel()
         await asyncio.wait((task,), timeout=1)
         if not task.done():
-            self.release()
+            for name, release in self.releases.items():
+                if name in ("", what):
+                    release()
             task.cancel()
             await asyncio.wait((task,), timeout=5)
         seconds = loop.time() - began
