@@ -51,12 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--chaos-seeds",
         default=os.environ.get("ASYNCBOLT_CHAOS_SEEDS", ""),
-        help="rounds of tests/chaos: so many for each server and loop (8), or @N for the one of seed N",
-    )
-    parser.addoption(
-        "--chaos-every-byte",
-        action="store_true",
-        help="a peer that falls silent does so at every byte and await in tests/chaos, not at some: an hour",
+        help="rounds of tests/chaos: so many for each server and loop (6), or @N for the one of seed N",
     )
 
 
@@ -76,7 +71,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "flavour" in metafunc.fixturenames:
         metafunc.parametrize("flavour", chaos_run.FLAVOURS)
     if "chaos_seed" in metafunc.fixturenames:
-        usual = getattr(metafunc.function, "usual_seeds", 8)
+        usual = getattr(metafunc.function, "usual_seeds", 6)
         metafunc.parametrize("chaos_seed", chaos_seeds(metafunc.config, usual))
 
 

@@ -5,13 +5,21 @@ connections, and keeps the rest; connections stay open, new ones are taken and s
 operation gives up after a limit, in one of the `Style`s. Then the operation has ended in time, nothing of it
 is left, its place in the pool is free, and the pool works with a server that answers, though the silent
 connections are as silent as before.
+
+python silent_peer.py [--minutes M] [--every] [--operation NAME] [--flavour F]     seeded cases, or all there are
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import contextlib
+import itertools
 import random
-from collections.abc import Awaitable, Callable, Iterable
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 import chaos_run
@@ -21,11 +29,13 @@ from chaos_run import RESET, Judge, MachineStalls, Style, TimeLimit
 import asyncbolt
 from asyncbolt.exceptions import BoltError
 
-__all__ = ["OPERATIONS", "Case", "Operation", "Talk", "measure_talk", "run_cases", "some_cases"]
+__all__ = [
+    "GROUPS", "Case", "Operation", "Talk", "all_cases", "measure_talk", "report", "run_cases", "serve", "some_cases",
+]  # fmt: skip
 
 LIMIT = 0.15
 _FRESH = 1.0  # seconds that a healthy server may take; a machine full of cases is slow
-_AT_ONCE = 16
+_AT_ONCE = 12
 
 
 class Shop(asyncbolt.ServerSession):
@@ -91,8 +101,8 @@ class RoutedTarget(DriverTarget):
 class PoolTarget(Target):
     async def open(self) -> None:
         self.pool = await asyncbolt.create_pool(
-            host="127.0.0.1", port=self.port, auth=("u", "p"), min_size=0, max_size=1, reset_timeout=RESET,
-            **self.options,
+            host="127.0.0.1", port=self.port, auth=("u", "p"), reset_timeout=RESET,
+            **{"min_size": 0, "max_size": 1, **self.options},
         )  # fmt: skip
 
     async def use(self) -> None:
@@ -104,6 +114,25 @@ class PoolTarget(Target):
 
     async def close(self) -> None:
         await self.pool.close(timeout=5)
+
+
+class AgedPoolTarget(PoolTarget):
+    """A pool whose idle sessions, three of them, must be asked whether they still work."""
+
+    async def open(self) -> None:
+        self.options = {**self.options, "max_size": 3}
+        await super().open()
+
+    async def use(self) -> None:
+        fresh = not self.pool.size
+        sessions = [await self.pool.acquire() for _ in range(3 if fresh else 1)]
+        for session in sessions:
+            assert len(await session.fetch("NUMBERS")) == 3
+        for session in sessions:
+            await self.pool.release(session)
+        if fresh:
+            for entry in self.pool._idle:
+                entry.idle_since -= 3600
 
 
 class ConnectTarget(Target):
@@ -146,17 +175,19 @@ class Operation:
         act: does it.
         warm: there is a connection already.
         options: further ones of the target.
-        own: with a limit of its own (`LIMIT`), and none around it.
+        own: seconds, when it has a limit of its own, and none is around it.
     """
 
-    def __init__(self, target: type[Target], act: Act, *, warm: bool, own: bool = False, **options: Any) -> None:
+    def __init__(
+        self, target: type[Target], act: Act, *, warm: bool, own: float | None = None, **options: Any
+    ) -> None:
         self.target = target
         self.act = act
         self.warm = warm
         self.own = own
         self.options = options
         kind = target.__name__.removesuffix("Target").lower()
-        self.name = f"{kind}-{act.__name__}" + ("-warm" if warm else "") + ("-own" if own else "")
+        self.name = f"{kind}-{act.__name__}" + ("-warm" if warm else "") + ("-own" if own is not None else "")
         for key, value in options.items():
             self.name += f"-{key}={value}" if key == "liveness_check_timeout" else ""
 
@@ -296,7 +327,7 @@ async def someone_else_begins(target: DriverTarget) -> None:
 
 async def two_tasks(target: DriverTarget) -> None:
     """The second waits for the one connection."""
-    tasks = [asyncio.ensure_future(act(target)) for act in (commit, execute_query)]
+    tasks = [_spawned(act(target)) for act in (commit, execute_query)]
     try:
         await asyncio.gather(*tasks)
     finally:
@@ -336,7 +367,7 @@ async def reset(target: SessionTarget) -> None:
 
 
 async def close(target: SessionTarget) -> None:
-    fetching = asyncio.ensure_future(target.session.fetch("NUMBERS"))
+    fetching = _spawned(target.session.fetch("NUMBERS"))
     await asyncio.sleep(0)
     target.session.close()
     try:
@@ -414,6 +445,18 @@ async def own_acquire(target: PoolTarget) -> None:
     await target.pool.release(session)
 
 
+async def own_verify(target: DriverTarget) -> None:
+    await target.driver.verify_connectivity(connection_acquisition_timeout=LIMIT)
+
+
+async def own_verify_authentication(target: DriverTarget) -> None:
+    assert await target.driver.verify_authentication(connection_acquisition_timeout=LIMIT)
+
+
+async def own_verify_other(target: DriverTarget) -> None:
+    assert await target.driver.verify_authentication(("other", "p"), connection_acquisition_timeout=LIMIT)
+
+
 async def own_fetch(target: SessionTarget) -> None:
     await target.session.fetch("NUMBERS", timeout=LIMIT)
 
@@ -426,14 +469,18 @@ async def own_begin(target: SessionTarget) -> None:
     await target.session.transaction(timeout=LIMIT).begin()
 
 
+async def own_transaction(target: SessionTarget) -> None:
+    async with target.session.transaction(timeout=LIMIT) as tx:
+        await tx.fetch("NUMBERS")
+
+
 async def own_commit(target: SessionTarget) -> None:
-    tx = target.session.transaction()
-    await tx.commit(timeout=LIMIT)
+    await target.session.transaction().commit(timeout=LIMIT)
 
 
 async def own_rollback(target: SessionTarget) -> None:
     tx = target.session.transaction()
-    tx._open()
+    await tx.fetch("NUMBERS", timeout=LIMIT)
     await tx.rollback(timeout=LIMIT)
 
 
@@ -451,13 +498,43 @@ async def own_reconnect(target: SessionTarget) -> None:
 
 async def own_close(target: SessionTarget) -> None:
     session, target.session = target.session, None
-    fetching = asyncio.ensure_future(session.fetch("NUMBERS"))
+    fetching = _spawned(session.fetch("NUMBERS"))
     await asyncio.sleep(0)
     session.close(timeout=LIMIT)
     await session.wait_closed()
     await asyncio.wait((fetching,))
-    if not fetching.cancelled():
-        fetching.exception()
+
+
+async def leave(target: ConnectTarget) -> None:
+    """The end of the block is bounded by itself, whoever has been given up in it."""
+    async with target.connect() as session:
+        fetching = _spawned(session.fetch("NUMBERS"))
+        await asyncio.sleep(0)
+        fetching.cancel()
+        await asyncio.wait((fetching,))
+
+
+async def close_driver(target: DriverTarget) -> None:
+    running = _spawned(execute_query(target))
+    await asyncio.sleep(0)
+    await target.driver.close()
+    await asyncio.wait((running,))
+    await target.open()
+
+
+async def close_pool(target: PoolTarget) -> None:
+    acquiring = [_spawned(pool_fetch(target)) for _ in range(2)]
+    await asyncio.sleep(0)
+    await target.pool.close(timeout=LIMIT)
+    await asyncio.wait(acquiring)
+    await target.open()
+
+
+def _spawned(step: Any) -> asyncio.Task[Any]:
+    """A task of *step* that may fail without anybody looking."""
+    task = asyncio.get_running_loop().create_task(step)
+    task.add_done_callback(lambda task: None if task.cancelled() else task.exception())
+    return task
 
 
 _DRIVER_ACTS: tuple[Act, ...] = (
@@ -469,33 +546,50 @@ _POOL_ACTS: tuple[Act, ...] = (
     acquire, pool_fetch, pool_run, pool_batches, pool_execute_many, pool_commit, pool_begin, pool_failing_block,
 )  # fmt: skip
 
-OPERATIONS: tuple[Operation, ...] = (
-    Operation(ConnectTarget, connect, warm=False),
-    Operation(ConnectTarget, connect_and_fetch, warm=False),
-    *(Operation(SessionTarget, act, warm=True) for act in (reconnect, ping, reset, close)),
-    *(Operation(PoolTarget, act, warm=warm) for act in _POOL_ACTS for warm in (False, True)),
-    *(Operation(DriverTarget, act, warm=warm) for act in _DRIVER_ACTS for warm in (False, True)),
-    *(Operation(RoutedTarget, act, warm=False) for act in (execute_query, commit, run, verify_connectivity)),
-    *(
-        Operation(DriverTarget, act, warm=True, liveness_check_timeout=0)
-        for act in (execute_query, commit, run_partly)
+GROUPS: dict[str, tuple[Operation, ...]] = {
+    "client": (
+        Operation(ConnectTarget, connect, warm=False),
+        Operation(ConnectTarget, connect_and_fetch, warm=False),
+        *(Operation(SessionTarget, act, warm=True) for act in (reconnect, ping, reset, close)),
+        *(Operation(PoolTarget, act, warm=False) for act in _POOL_ACTS),
+        *(Operation(PoolTarget, act, warm=True) for act in _POOL_ACTS[1:]),
+        Operation(AgedPoolTarget, acquire, warm=True),
     ),
-    Operation(ConnectTarget, own_connect, warm=False, own=True, timeout=LIMIT),
-    *(Operation(PoolTarget, own_acquire, warm=warm, own=True) for warm in (False, True)),
-    *(
-        Operation(SessionTarget, act, warm=True, own=True)
-        for act in (own_fetch, own_execute_many, own_begin, own_commit, own_rollback, own_ping, own_reset,
-                    own_reconnect, own_close)
+    "driver": tuple(Operation(DriverTarget, act, warm=False) for act in _DRIVER_ACTS),
+    "driver, connected": tuple(Operation(DriverTarget, act, warm=True) for act in _DRIVER_ACTS),
+    "driver, routed or asking": (
+        *(
+            Operation(RoutedTarget, act, warm=warm)
+            for act in (execute_query, commit, run, verify_connectivity)
+            for warm in (False, True)
+        ),
+        *(
+            Operation(DriverTarget, act, warm=True, liveness_check_timeout=0)
+            for act in (execute_query, commit, run_partly, someone_else)
+        ),
     ),
-    *(
-        Operation(kind, act, warm=warm, own=True, connection_acquisition_timeout=LIMIT)
-        for kind, act, warm in (
-            (DriverTarget, verify_connectivity, False), (DriverTarget, verify_authentication, False),
-            (DriverTarget, verify_authentication, True), (DriverTarget, verify_connectivity, True),
-            (DriverTarget, verify_other_authentication, True), (RoutedTarget, verify_connectivity, False),
-        )
+    "own limits": (
+        Operation(ConnectTarget, own_connect, warm=False, own=LIMIT, timeout=LIMIT),
+        Operation(PoolTarget, own_acquire, warm=False, own=LIMIT),
+        Operation(AgedPoolTarget, own_acquire, warm=True, own=LIMIT),
+        *(
+            Operation(SessionTarget, act, warm=True, own=LIMIT)
+            for act in (own_fetch, own_execute_many, own_begin, own_transaction, own_commit, own_rollback,
+                        own_ping, own_reset, own_reconnect, own_close)
+        ),
+        *(
+            Operation(kind, act, warm=warm, own=LIMIT)
+            for kind, act, warm in (
+                (DriverTarget, own_verify, False), (DriverTarget, own_verify_authentication, False),
+                (DriverTarget, own_verify_authentication, True), (DriverTarget, own_verify, True),
+                (DriverTarget, own_verify_other, True), (RoutedTarget, own_verify, False),
+            )
+        ),
+        Operation(ConnectTarget, leave, warm=False, own=5.0, timeout=LIMIT),
+        *(Operation(DriverTarget, close_driver, warm=warm, own=5.0) for warm in (False, True)),
+        *(Operation(PoolTarget, close_pool, warm=warm, own=LIMIT) for warm in (False, True)),
     ),
-)  # fmt: skip
+}  # fmt: skip
 
 
 class Talk:
@@ -555,15 +649,16 @@ class Case:
                 await proxy.heal("stay" if gave_up else "resume")
                 await self._works(target, judge)
             finally:
-                # How closing does on silent lines is asked elsewhere.
+                # How closing does on silent lines is asked by operations of their own.
                 await proxy.heal("reset")
                 proxy.cut()
-                await target.close()
+                with contextlib.suppress(BoltError, TimeoutError, TimeLimit):
+                    await judge.call(f"{self}: closing", Style("own", 5.0), target.close())
 
     async def _works(self, target: Target, judge: Judge) -> None:
         what = f"{self}: afterwards"
         # A session that is shared does not know that its line is dead until one more call has given up.
-        tries = 3 if isinstance(target, SessionTarget) else 1
+        tries = 4 if isinstance(target, (SessionTarget, AgedPoolTarget)) else 1
         error: BaseException | None = None
         for _ in range(tries):
             try:
@@ -573,7 +668,7 @@ class Case:
                 error = caught
             except TimeLimit:
                 return
-        judge.say(f"{what} it does not work: {error!r}")
+        judge.say(f"{what}: it does not work: {error!r}")
 
 
 async def measure_talk(operation: Operation, port: int) -> Talk:
@@ -592,6 +687,7 @@ async def measure_talk(operation: Operation, port: int) -> Talk:
                 waits += 1
 
             await chaos_run.Counted(operation.act(target), None, count)
+            assert proxy.log, f"{operation}: the server says nothing, so it cannot fall silent"
             return Talk(bytes(proxy.log), waits)
         finally:
             await target.close()
@@ -609,8 +705,8 @@ def some_cases(operation: Operation, talk: Talk, chance: random.Random, most: in
 def all_cases(operation: Operation, talk: Talk) -> Iterable[Case]:
     """Every byte, with every style, and cancelled at every await."""
     for k in range(len(talk.sent)):
-        if operation.own:
-            yield Case(operation, k, Style("own", LIMIT))
+        if operation.own is not None:
+            yield Case(operation, k, Style("own", operation.own))
             continue
         for kind in ("timeout", "wait_for"):
             yield Case(operation, k, Style(kind, LIMIT))
@@ -620,8 +716,8 @@ def all_cases(operation: Operation, talk: Talk) -> Iterable[Case]:
 
 
 def _style(operation: Operation, talk: Talk, chance: random.Random) -> Style:
-    if operation.own:
-        return Style("own", LIMIT)
+    if operation.own is not None:
+        return Style("own", operation.own)
     kind = chance.choice(("timeout", "wait_for", "await", "await", "turn"))
     at = chance.randrange(talk.waits + 1) if kind == "await" else chance.randrange(60)
     return Style(kind, LIMIT, at, twice=chance.random() < 0.25)
@@ -646,3 +742,76 @@ async def run_cases(
 async def serve() -> Any:
     """A server of `Shop`."""
     return await asyncbolt.create_server(Shop, port=0, grace=0.1)
+
+
+def report(wrong: list[str]) -> str:
+    """What was wrong, in a text that is not too long: a few of each operation."""
+    counts: Counter[str] = Counter()
+    lines = [f"{len(wrong)} things were wrong:"]
+    for line in wrong:
+        operation = line.partition(",")[0]
+        counts[operation] += 1
+        if counts[operation] <= 3:
+            lines.append("  " + line)
+    if len(counts) > 1:
+        lines.append("  in all: " + ", ".join(f"{name} {count}" for name, count in counts.most_common()))
+    return "\n".join(lines)
+
+
+# ---------------------------------------------------------------------------------------------------- by hand
+
+
+def main() -> int:
+    operations = {repr(operation): operation for group in GROUPS.values() for operation in group}
+    parser = argparse.ArgumentParser(description="operations with a peer that is silent from a byte on")
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--every", action="store_true", help="every byte and await, until the time is over")
+    parser.add_argument("--operation", choices=operations, metavar="NAME", help="this one alone")
+    parser.add_argument("--flavour", choices=chaos_run.FLAVOURS, help="this kind of loop alone")
+    parser.add_argument("--first", type=int, default=0, help="the seed to begin with")
+    options = parser.parse_args()
+    chosen = [operations[options.operation]] if options.operation else list(operations.values())
+    flavours = [options.flavour] if options.flavour else list(chaos_run.FLAVOURS)
+    print(f"Python {sys.version.split()[0]}, {asyncbolt.IMPLEMENTATION}, loops: {', '.join(flavours)}", flush=True)
+    end = time.monotonic() + 60 * options.minutes
+    count = bad = 0
+
+    def until_the_end(cases: Iterable[Case]) -> Iterator[Case]:
+        nonlocal count
+        for case in cases:
+            if time.monotonic() > end:
+                return
+            count += 1
+            yield case
+
+    with MachineStalls() as machine, chaos_run.short_resets():
+        for seed in itertools.count(options.first):
+            for flavour, operation in itertools.product(flavours, chosen):
+                if time.monotonic() > end:
+                    break
+                wrong: list[str] = []
+
+                async def run_them(
+                    operation: Operation = operation, seed: int = seed, wrong: list[str] = wrong
+                ) -> None:
+                    async with await serve() as server:
+                        port = server.sockets[0].getsockname()[1]
+                        talk = await measure_talk(operation, port)
+                        chance = random.Random(f"{operation} {seed}")
+                        cases = all_cases(operation, talk) if options.every else some_cases(
+                            operation, talk, chance, 24)  # fmt: skip
+                        judge = await run_cases(until_the_end(cases), port, machine)
+                        wrong.extend(judge.wrong)
+
+                wrong += chaos_run.loop_run(flavour, run_them, debug=chaos_run.debug_of(flavour))
+                bad += bool(wrong)
+                if wrong:
+                    print(f"seed {seed}, {flavour}: {report(wrong)}", flush=True)
+                print(f"{count} cases, {bad} runs with something wrong; {operation} on {flavour}", flush=True)
+            if options.every or time.monotonic() > end:
+                break
+    return bool(bad)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
