@@ -1,4 +1,4 @@
-"""What tests under faults have in common: loops, what may be left behind, limits and how they are measured."""
+"""What tests under faults have in common: loops, what may be left behind, limits and their measuring."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from typing import Any
 
 from aiohelp import LOOPS, _loop_factory, open_fds
 
+import asyncbolt
 from asyncbolt.client.connect import Opener
 from asyncbolt.driver.config import DriverOptions
 
 __all__ = [
-    "EAGER", "FLAVOURS", "RESET", "SLACK", "Counted", "Judge", "MachineStalls", "Style", "TimeLimit", "debug_of",
-    "driver_reset_option", "loop_run", "no_new_tasks", "short_resets",
+    "EAGER", "FLAVOURS", "RESET", "SLACK", "Counted", "Judge", "MachineStalls", "Style", "TimeLimit",
+    "debug_of", "driver_reset_option", "header", "loop_run", "no_new_tasks", "short_resets",
 ]  # fmt: skip
 
 EAGER = hasattr(asyncio, "eager_task_factory")
@@ -84,16 +85,27 @@ class MachineStalls:
         return max(self._late - mark[0], self._waited() - mark[1])
 
 
+def header(flavours: list[str]) -> str:
+    """What runs."""
+    return f"Python {sys.version.split()[0]}, {asyncbolt.IMPLEMENTATION}, loops: {', '.join(flavours)}"
+
+
 def debug_of(flavour: str) -> bool:
     """asyncio's debug mode is on for one half of the flavours: it finds more, and hides races."""
     return not flavour.startswith("uvloop")
+
+
+def eager_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+    """As ``asyncio.eager_task_factory``, which does not take all that uvloop passes on Python 3.13."""
+    options["eager_start"] = True
+    return asyncio.Task(coroutine, loop=loop, **options)
 
 
 def new_loop(flavour: str) -> asyncio.AbstractEventLoop:
     name, _, eager = flavour.partition("-")
     loop = _loop_factory(name)()
     if eager:
-        loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+        loop.set_task_factory(eager_task)
     return loop
 
 
@@ -114,7 +126,7 @@ def _heard(complaints: list[str]) -> Iterator[None]:
     hook = sys.unraisablehook
     logger.addHandler(handler)
     propagate, logger.propagate = logger.propagate, False  # the many warnings are no news
-    sys.unraisablehook = lambda raised: complaints.append(  # type: ignore[assignment]
+    sys.unraisablehook = lambda raised: complaints.append(
         f"unraisable: {raised.err_msg} {raised.object!r}: {raised.exc_value!r}"
     )
     try:
@@ -180,17 +192,23 @@ def stack_of(task: asyncio.Task[Any]) -> str:
     """Where *task* waits, as far as coroutines tell: from the outside to what it awaits."""
     places = []
     coroutine: Any = task.get_coro()
+    inner: Any = None
     while coroutine is not None:
         frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
         if frame is None:
             break
         places.append(f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno} {frame.f_code.co_name}")
+        # What waits for a task of its own, such as wait_for().
+        inner = frame.f_locals.get("fut", frame.f_locals.get("task"))
         counted = frame.f_locals.get("self")
         if isinstance(counted, Counted):
             coroutine = counted.step
         else:
             coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
-    return f"{task.get_name()} in {' > '.join(places) or task!r}"
+    shown = f"{task.get_name()} in {' > '.join(places) or task!r}"
+    if isinstance(inner, asyncio.Task) and inner is not task and not inner.done():
+        shown += f", for {stack_of(inner)}"
+    return shown
 
 
 # ------------------------------------------------------------------------------------------ resets of drivers
@@ -204,7 +222,7 @@ def driver_reset_option() -> dict[str, Any]:
 @contextlib.contextmanager
 def short_resets() -> Iterator[None]:
     """Give up unanswered RESETs after `RESET` seconds, also in drivers."""
-    defaults = Opener.__init__.__kwdefaults__
+    defaults: Any = Opener.__init__.__kwdefaults__
     kept = defaults["reset_timeout"]
     defaults["reset_timeout"] = RESET
     try:
@@ -213,7 +231,7 @@ def short_resets() -> Iterator[None]:
         defaults["reset_timeout"] = kept
 
 
-# ------------------------------------------------------------------------------------------------------ limits
+# ----------------------------------------------------------------------------------------------------- limits
 
 
 class TimeLimit(Exception):
@@ -302,7 +320,7 @@ class _Turns:
 
 
 class Counted:
-    """Awaits *step*, and calls *function* when it waits for the *at*-th time (from 0), or each time (None)."""
+    """Awaits *step*, and calls *function* when it waits for the *at*-th time (from 0; None: each time)."""
 
     def __init__(self, step: Awaitable[Any], at: int | None, function: Callable[[], object]) -> None:
         self.step = step

@@ -6,7 +6,7 @@ operation gives up after a limit, in one of the `Style`s. Then the operation has
 is left, its place in the pool is free, and the pool works with a server that answers, though the silent
 connections are as silent as before.
 
-python silent_peer.py [--minutes M] [--every] [--operation NAME] [--flavour F]     seeded cases, or all there are
+python silent_peer.py [--minutes M] [--every] [--operation NAME] [--flavour F]
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import itertools
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -30,7 +29,8 @@ import asyncbolt
 from asyncbolt.exceptions import BoltError
 
 __all__ = [
-    "GROUPS", "Case", "Operation", "Talk", "all_cases", "measure_talk", "report", "run_cases", "serve", "some_cases",
+    "GROUPS", "Case", "Operation", "Talk", "all_cases", "measure_talk", "report", "run_cases", "serve",
+    "some_cases",
 ]  # fmt: skip
 
 LIMIT = 0.15
@@ -540,10 +540,12 @@ def _spawned(step: Any) -> asyncio.Task[Any]:
 _DRIVER_ACTS: tuple[Act, ...] = (
     execute_query, execute_read, execute_write, commit, rollback, failing_block, bare, run, run_partly,
     run_twice, fetch, batches, batches_partly, execute_many, execute_many_from_async, verify_connectivity,
-    verify_authentication, verify_other_authentication, someone_else, someone_else_begins, two_tasks, questions,
+    verify_authentication, verify_other_authentication, someone_else, someone_else_begins, two_tasks,
+    questions,
 )  # fmt: skip
 _POOL_ACTS: tuple[Act, ...] = (
-    acquire, pool_fetch, pool_run, pool_batches, pool_execute_many, pool_commit, pool_begin, pool_failing_block,
+    acquire, pool_fetch, pool_run, pool_batches, pool_execute_many, pool_commit, pool_begin,
+    pool_failing_block,
 )  # fmt: skip
 
 GROUPS: dict[str, tuple[Operation, ...]] = {
@@ -772,7 +774,7 @@ def main() -> int:
     options = parser.parse_args()
     chosen = [operations[options.operation]] if options.operation else list(operations.values())
     flavours = [options.flavour] if options.flavour else list(chaos_run.FLAVOURS)
-    print(f"Python {sys.version.split()[0]}, {asyncbolt.IMPLEMENTATION}, loops: {', '.join(flavours)}", flush=True)
+    print(chaos_run.header(flavours), flush=True)
     end = time.monotonic() + 60 * options.minutes
     count = bad = 0
 
