@@ -51,7 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--chaos-seeds",
         default=os.environ.get("ASYNCBOLT_CHAOS_SEEDS", ""),
-        help="rounds of tests/chaos: so many for each server and loop (12 for all loops), or @N for seed N",
+        help="rounds of tests/chaos: so many for each server and loop (8 for all loops), or @N for seed N",
     )
 
 
@@ -60,7 +60,7 @@ def chaos_seeds(config: pytest.Config) -> range:
     wanted: str = config.getoption("--chaos-seeds")
     if wanted.startswith("@"):
         return range(int(wanted[1:]), int(wanted[1:]) + 1)
-    return range(int(wanted) if wanted else 12 // len(chaos_run.FLAVOURS))
+    return range(int(wanted) if wanted else 8 // len(chaos_run.FLAVOURS))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

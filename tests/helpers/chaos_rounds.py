@@ -166,18 +166,21 @@ class Round:
     # ---------------------------------------------------------------- the round
 
     async def run(self) -> None:
-        judge = self.judge
         async with self.backend.serving() as port:
-            async with chaos_run.no_new_tasks(judge, 2 * RESET + self.backend.patience):
-                async with ChaosProxy(port, self.chance) as self.proxy:
-                    await self._open()
-                    try:
-                        await self._round()
-                    finally:
-                        self.session.abort()
-                        self.pool.terminate()
-                        await self.driver.close()
+            with self.judge as judge:
+                async with chaos_run.no_new_tasks(judge, 2 * RESET + self.backend.patience):
+                    await self._behind_proxy(port)
             await self._count(port)
+
+    async def _behind_proxy(self, port: int) -> None:
+        async with ChaosProxy(port, self.chance) as self.proxy:
+            await self._open()
+            try:
+                await self._round()
+            finally:
+                self.session.abort()
+                self.pool.terminate()
+                await self.driver.close()
 
     async def _round(self) -> None:
         chance = self.chance
@@ -299,26 +302,23 @@ class Round:
     # ---------------------------------------------------------------- when the faults are over
 
     async def _afterwards(self) -> None:
-        judge, driver, pool = self.judge, self.driver, self.pool
-        freed = RESET * 1.5 + self.backend.patience
         # What is silent stays so: whoever has given up must not need a peer for that.
-        await judge.settles(
-            "connections of the driver are in use", freed, lambda: not driver.pool_stats().in_use
-        )
-        stats = driver.pool_stats()
+        await self._freed()
+        stats = self.driver.pool_stats()
         if stats.waiting or stats.opening:
-            judge.say(f"somebody waits at the driver's pool: {stats}")
-        await judge.settles(
-            "sessions of the pool are in use", freed, lambda: pool.size == pool.idle_size
-        )
+            self.judge.say(f"somebody waits at the driver's pool: {stats}")
         await self.proxy.heal(self.chance.choice(("resume", "stay")))
         # A connection that was lost or is silent without anybody's knowledge is noticed by one call.
         await self._answers("the driver", self._ask_driver, self.size + 2)
         await self._answers("the pool", self._ask_pool, self.size + 2)
         await self._answers("the session", self._ask_session, 2)
-        await judge.settles(
-            "connections of the driver are in use", freed, lambda: not driver.pool_stats().in_use
-        )
+        await self._freed()
+
+    async def _freed(self) -> None:
+        settles, seconds = self.judge.settles, RESET * 1.5 + self.backend.patience
+        driver, pool = self.driver, self.pool
+        await settles("connections of the driver are in use", seconds, lambda: not driver.pool_stats().in_use)
+        await settles("sessions of the pool are in use", seconds, lambda: pool.size == pool.idle_size)
 
     async def _answers(self, who: str, ask: Callable[[], Any], tries: int) -> None:
         error: BaseException | None = None
@@ -328,6 +328,7 @@ class Round:
                 rows = await self.judge.call(f"{who}, faults being over", style, ask())
             except (BoltError, TimeoutError, asyncio.TimeoutError) as caught:
                 error = caught
+                await self._freed()
                 continue
             except TimeLimit:
                 return

@@ -36,8 +36,9 @@ if EAGER:
 SLACK = 0.5 * float(os.environ.get("ASYNCBOLT_CHAOS_SLACK", "1"))
 """Seconds that anything may take beyond its limit."""
 
-RESET = 0.25
-"""Seconds after which an unanswered RESET is given up in these tests."""
+RESET = 0.8
+"""Seconds after which an unanswered RESET is given up in these tests: more than `SLACK`, so that a caller who
+has to wait for that is late."""
 
 
 class MachineStalls:
@@ -276,13 +277,14 @@ class Style:
         assert task is not None
         if self.kind == "own":
             return await step
-        if self.kind == "wait_for":
-            return await asyncio.wait_for(step, self.seconds)
-        if self.kind == "timeout":
-            if sys.version_info >= (3, 11):
-                async with asyncio.timeout(self.seconds):
-                    return await step
-            return await asyncio.wait_for(step, self.seconds)
+        if self.kind == "timeout" and sys.version_info >= (3, 11):
+            async with asyncio.timeout(self.seconds):
+                return await step
+        if self.kind in ("timeout", "wait_for"):
+            inner = asyncio.ensure_future(step)
+            # When it hangs, nobody looks at what becomes of it.
+            inner.add_done_callback(lambda inner: None if inner.cancelled() else inner.exception())
+            return await asyncio.wait_for(inner, self.seconds)
         late = loop.call_later(self.seconds, self.cancel, task)
         if self.kind == "turn":
             return await _ended(step, late, _Turns(loop, self.at, lambda: self.cancel(task)))
@@ -347,8 +349,44 @@ class Counted:
                 failure = error
 
 
+class LoopStalls:
+    """Measures how late the running loop is, be it by what it has to do or because something blocks it.
+
+    Attributes:
+        late: seconds in all.
+        worst: the longest time for which it stood still, what the machine has taken off.
+    """
+
+    def __init__(self, machine: MachineStalls) -> None:
+        self.machine = machine
+        self.late = self.worst = 0.0
+
+    def __enter__(self) -> LoopStalls:
+        self._loop = asyncio.get_running_loop()
+        self._next()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._timer.cancel()
+
+    def _next(self) -> None:
+        self._due = self._loop.time() + 0.02
+        self._mark = self.machine.mark()
+        self._timer = self._loop.call_at(self._due, self._tick)
+
+    def _tick(self) -> None:
+        late = self._loop.time() - self._due
+        if late > 0.005:
+            self.late += late
+            self.worst = max(self.worst, late - self.machine.since(self._mark))
+        self._next()
+
+
 class Judge:
     """Measures calls against their limits, and keeps what was wrong.
+
+    Use it with ``with``. That the loop is late is taken off, as the machine's stalls are; that it stands
+    still for longer than `SLACK` is wrong by itself.
 
     Attributes:
         wrong: what was wrong, in words.
@@ -365,6 +403,22 @@ class Judge:
         self.worst = 0.0
         self.ends: dict[str, int] = {}
 
+    def __enter__(self) -> Judge:
+        self._lateness = LoopStalls(self.machine)
+        self._lateness.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._lateness.__exit__()
+        if self._lateness.worst > SLACK:
+            self.say(f"something kept the loop from turning for {self._lateness.worst:.2f} s")
+
+    def _mark(self) -> tuple[float, tuple[float, float]]:
+        return self._lateness.late, self.machine.mark()
+
+    def _stalled(self, mark: tuple[float, tuple[float, float]]) -> float:
+        return max(self._lateness.late - mark[0], self.machine.since(mark[1]))
+
     def say(self, what: str) -> None:
         self.wrong.append(what)
 
@@ -377,14 +431,14 @@ class Judge:
         loop = asyncio.get_running_loop()
         self.calls += 1
         began = loop.time()
-        mark = self.machine.mark()
+        mark = self._mark()
         task = loop.create_task(style.limited(step), name=what)
         grace = style.seconds + SLACK
         try:
             await asyncio.wait((task,), timeout=grace)
             while not task.done():
                 # Where the cancel came later than the beginning, or the machine stood still.
-                limit = (style.cancelled_at or began + style.seconds) + SLACK + self.machine.since(mark)
+                limit = (style.cancelled_at or began + style.seconds) + SLACK + self._stalled(mark)
                 if loop.time() >= limit:
                     break
                 await asyncio.wait((task,), timeout=limit - loop.time() + 0.001)
@@ -395,7 +449,7 @@ class Judge:
                 task.cancel()
         ended = loop.time()
         limit = began + style.seconds if style.cancelled_at is None else style.cancelled_at
-        beyond = ended - limit - self.machine.since(mark)
+        beyond = ended - limit - self._stalled(mark)
         self.worst = max(self.worst, beyond)
         if beyond > SLACK:
             self.say(f"{what} ({style}) took {ended - began:.2f} s, {beyond:.2f} s more than it may")
@@ -428,9 +482,9 @@ class Judge:
         """Wait until *condition* holds; write it down when it does not after *seconds*."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        mark = self.machine.mark()
+        mark = self._mark()
         while not condition():
-            if loop.time() - began > seconds + SLACK + self.machine.since(mark):
+            if loop.time() - began > seconds + SLACK + self._stalled(mark):
                 self.say(f"{what} after {loop.time() - began:.2f} s")
                 return False
             await asyncio.sleep(0.005)

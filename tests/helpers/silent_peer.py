@@ -35,7 +35,6 @@ __all__ = [
 
 LIMIT = 0.15
 _FRESH = 1.0  # seconds that a healthy server may take; a machine full of cases is slow
-_AT_ONCE = 12
 
 
 class Shop(asyncbolt.ServerSession):
@@ -136,9 +135,9 @@ class AgedPoolTarget(PoolTarget):
 
 
 class ConnectTarget(Target):
-    def connect(self) -> Any:
+    def connect(self, **options: Any) -> Any:
         return asyncbolt.connect(
-            host="127.0.0.1", port=self.port, auth=("u", "p"), reset_timeout=RESET, **self.options
+            host="127.0.0.1", port=self.port, auth=("u", "p"), reset_timeout=RESET, **options
         )
 
     async def use(self) -> None:
@@ -435,7 +434,7 @@ async def pool_failing_block(target: PoolTarget) -> None:
 
 
 async def own_connect(target: ConnectTarget) -> None:
-    session = await target.connect()
+    session = await target.connect(timeout=LIMIT)
     session.abort()
     await session.wait_closed()
 
@@ -507,7 +506,7 @@ async def own_close(target: SessionTarget) -> None:
 
 async def leave(target: ConnectTarget) -> None:
     """The end of the block is bounded by itself, whoever has been given up in it."""
-    async with target.connect() as session:
+    async with target.connect(timeout=LIMIT) as session:
         fetching = _spawned(session.fetch("NUMBERS"))
         await asyncio.sleep(0)
         fetching.cancel()
@@ -571,7 +570,7 @@ GROUPS: dict[str, tuple[Operation, ...]] = {
         ),
     ),
     "own limits": (
-        Operation(ConnectTarget, own_connect, warm=False, own=LIMIT, timeout=LIMIT),
+        Operation(ConnectTarget, own_connect, warm=False, own=LIMIT),
         Operation(PoolTarget, own_acquire, warm=False, own=LIMIT),
         Operation(AgedPoolTarget, own_acquire, warm=True, own=LIMIT),
         *(
@@ -587,7 +586,7 @@ GROUPS: dict[str, tuple[Operation, ...]] = {
                 (DriverTarget, own_verify_other, True), (RoutedTarget, own_verify, False),
             )
         ),
-        Operation(ConnectTarget, leave, warm=False, own=5.0, timeout=LIMIT),
+        Operation(ConnectTarget, leave, warm=False, own=5.0),
         *(Operation(DriverTarget, close_driver, warm=warm, own=5.0) for warm in (False, True)),
         *(Operation(PoolTarget, close_pool, warm=warm, own=LIMIT) for warm in (False, True)),
     ),
@@ -726,18 +725,21 @@ def _style(operation: Operation, talk: Talk, chance: random.Random) -> Style:
 
 
 async def run_cases(
-    cases: Iterable[Case], port: int, machine: MachineStalls, *, at_once: int = _AT_ONCE
+    cases: Iterable[Case], port: int, machine: MachineStalls, *, at_once: int | None = None
 ) -> Judge:
-    """Run *cases*, *at_once* of them at a time."""
+    """Run *cases*, *at_once* of them at a time (None: as many as a loop can do in time)."""
     judge = Judge(machine)
     source = iter(cases)
+    if at_once is None:
+        at_once = 12 if asyncio.get_running_loop().get_debug() else 24  # debug mode is slow
 
     async def work() -> None:
         for case in source:
             await case.run(port, judge)
 
-    async with chaos_run.no_new_tasks(judge, 2 * RESET):
-        await asyncio.gather(*(work() for _ in range(at_once)))
+    with judge:
+        async with chaos_run.no_new_tasks(judge, 2 * RESET):
+            await asyncio.gather(*(work() for _ in range(at_once)))
     return judge
 
 
