@@ -367,13 +367,14 @@ async def reset(target: SessionTarget) -> None:
 
 async def close(target: SessionTarget) -> None:
     fetching = _spawned(target.session.fetch("NUMBERS"))
-    await asyncio.sleep(0)
-    target.session.close()
     try:
+        await asyncio.sleep(0)
+        target.session.close()
         await target.session.wait_closed()
     finally:
         fetching.cancel()
         await asyncio.wait((fetching,))
+        target.session.abort()
         target.session = None
 
 
