@@ -18,15 +18,16 @@ WORKERS ?= 2
 PARALLEL := -p no:benchmark -n $(WORKERS)
 BUILD_INPUTS := pyproject.toml setup.py $(wildcard asyncbolt/*.pyx asyncbolt/*.pxd)
 # What the compiled run covers on both twins already, and what does not depend on the twin.
-PURE_SKIPS := $(addprefix --ignore=tests/,codec values property/test_differential.py test_layers.py test_build.py)
+PURE_SKIPS := $(addprefix --ignore=tests/,codec values chaos property/test_differential.py test_layers.py test_build.py)
 
 # Stops when the compiled codec is not what `import asyncbolt` finds.
 CHECK_BUILD := ASYNCBOLT_IMPL=c $(BIN)/python -I -c "import asyncbolt"
 
-.PHONY: help demo test test-c test-pure test-neo4j testkit dist-test bench bench-driver bench-micro bench-smoke bench-languages bench-servers memory growth instructions lint docs debug coverage clean
+.PHONY: help demo test test-c test-pure test-neo4j chaos chaos-silent chaos-eager testkit dist-test bench bench-driver bench-micro bench-smoke bench-languages bench-servers memory growth instructions lint docs debug coverage clean
 
 help:
 	@echo "make demo | test | test-c | test-pure | test-neo4j | testkit | dist-test | lint | docs | debug | coverage | clean"
+	@echo "make chaos | chaos-silent | chaos-eager"
 	@echo "make bench | bench-driver | bench-micro | bench-smoke | bench-languages | bench-servers | memory | growth | instructions"
 	@echo "variables: PYTHON=<interpreter for a new $(VENV)>  VENV=<folder>  WORKERS=<processes>  ARGS=<more arguments>"
 
@@ -71,6 +72,22 @@ test-pure: $(VENV)/.dev
 # Needs Maven and JDKs 17 and 25; downloads Neo4j into .cache on the first run.
 test-neo4j: $(VENV)/.dev
 	ASYNCBOLT_IMPL=c $(PYTEST) -m neo4j $(ARGS)
+
+# Rounds of faults between client, driver and a server, for as long as is wanted: ARGS="--minutes 60", --backend own,
+# arcadedb, neo4j-5 or neo4j-2026, --seed N for a round that failed.
+CHAOS := $(BIN)/python -X dev -bb tests/helpers
+chaos: $(VENV)/.dev
+	ASYNCBOLT_IMPL=c $(CHAOS)/chaos_rounds.py $(ARGS)
+
+# Every operation with a peer that is silent from a byte on: ARGS="--every --minutes 600" has every byte and await.
+chaos-silent: $(VENV)/.dev
+	ASYNCBOLT_IMPL=c $(CHAOS)/silent_peer.py $(ARGS)
+
+# The whole of tests/chaos with tasks that begin at once too, which a Python from 3.12 on has, in an environment of
+# its own: PYTHON=/path/to/python3.13 names that.
+chaos-eager:
+	PYTHON="$${PYTHON:-$$(tools/find_python.sh 12)}" $(MAKE) --no-print-directory VENV=.venv-eager .venv-eager/.dev
+	ASYNCBOLT_IMPL=c .venv-eager/bin/python -I -X dev -bb -m pytest -p no:benchmark tests/chaos $(ARGS)
 
 $(VENV)/.testkit: $(VENV)/.dev
 	$(BIN)/python -m pip install -q 'asyncbolt[testkit]'

@@ -51,16 +51,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--chaos-seeds",
         default=os.environ.get("ASYNCBOLT_CHAOS_SEEDS", ""),
-        help="rounds of tests/chaos: so many for each server and loop (6), or @N for the one of seed N",
+        help="rounds of tests/chaos: so many for each server and loop (8 for all loops), or @N for seed N",
     )
 
 
-def chaos_seeds(config: pytest.Config, usual: int) -> range:
-    """The seeds of the rounds of one server and loop; *usual* many, unless the option says otherwise."""
+def chaos_seeds(config: pytest.Config) -> range:
+    """The seeds of the rounds of one server and loop."""
     wanted: str = config.getoption("--chaos-seeds")
     if wanted.startswith("@"):
         return range(int(wanted[1:]), int(wanted[1:]) + 1)
-    return range(int(wanted) if wanted else usual)
+    return range(int(wanted) if wanted else 8 // len(chaos_run.FLAVOURS))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -71,8 +71,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "flavour" in metafunc.fixturenames:
         metafunc.parametrize("flavour", chaos_run.FLAVOURS)
     if "chaos_seed" in metafunc.fixturenames:
-        usual = getattr(metafunc.function, "usual_seeds", 6)
-        metafunc.parametrize("chaos_seed", chaos_seeds(metafunc.config, usual))
+        metafunc.parametrize("chaos_seed", chaos_seeds(metafunc.config))
 
 
 @pytest.fixture

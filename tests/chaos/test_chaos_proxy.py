@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohelp import LOOPS, aiotest
 from chaos_proxy import ACCEPTS, KINDS, ChaosProxy, Fault, Plan
+from driver_servers import until
 
 
 class Echo(asyncio.Protocol):
@@ -94,14 +95,12 @@ async def test_a_fault_begins_at_its_byte_and_does_what_it_says(kind: str, up: b
             assert await reader.read() in (b"", b"12345")
         elif kind == "half" and up:
             await asyncio.wait_for(reader.readexactly(5), 5)
-            while not (setting.ends and setting.ends[0].eof):
-                await asyncio.sleep(0)
+            await until(lambda: setting.ends and setting.ends[0].eof)
             assert await reader.read() == b""  # an Echo closes at FIN
         elif kind == "half":
             assert await reader.read() == b"12345"
             writer.write(b"more")
-            while setting.ends[0].got != b"12345more":
-                await asyncio.sleep(0)
+            await until(lambda: setting.ends[0].got == b"12345more")
         else:
             assert await reader.readexactly(5) == b"12345"
             writer.write(b"67890")
@@ -170,8 +169,7 @@ async def test_silence_from_a_byte_on_holds_for_all_lines(budget: int) -> None:
             if want < 4:
                 assert await nothing_comes(reader)
         # Not even the end of a server is heard of.
-        while len(setting.ends) < 2:
-            await asyncio.sleep(0)
+        await until(lambda: len(setting.ends) == 2)
         for end in setting.ends:
             end.transport.abort()
             await end.lost

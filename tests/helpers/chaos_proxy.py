@@ -21,12 +21,15 @@ Nothing here is random but what the caller's `random.Random` makes so.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from driver_servers import until
 
 __all__ = ["ACCEPTS", "KINDS", "ChaosProxy", "Fault", "Line", "Plan", "Way"]
 
@@ -246,7 +249,9 @@ class _End(asyncio.Protocol):
 
     def _send_fin(self) -> None:
         if not self.transport.is_closing():
-            self.transport.write_eof()
+            # The other end may be gone already, unread.
+            with contextlib.suppress(OSError):
+                self.transport.write_eof()
         self.line.look()
 
     def cut(self) -> None:
@@ -255,10 +260,8 @@ class _End(asyncio.Protocol):
             return
         endpoint = self.transport.get_extra_info("socket")
         if endpoint is not None:
-            try:
+            with contextlib.suppress(OSError):
                 endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            except OSError:
-                pass
         self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -401,8 +404,7 @@ class ChaosProxy:
             await asyncio.wait(tuple(self._tasks))
         if self._holder is not None:
             self._holder.close()
-        while self._ends:
-            await asyncio.sleep(0)
+        await until(lambda: not self._ends)
 
     async def listen(self) -> None:
         """Listen, again at the same port when it did before."""
@@ -469,9 +471,11 @@ class ChaosProxy:
             line.cut()
 
     async def heal(self, how: str = "resume") -> None:
-        """End the faults: new lines pass. Of those that are open, faulty ones go on (``resume``; those of which
-        something was lost are cut), are cut by RST (``reset``), closed (``end``), or stay as they are
-        (``stay``)."""
+        """End the faults: new lines pass.
+
+        Of those that are open, faulty ones go on (``resume``; those of which something was lost are cut), are
+        cut by RST (``reset``), closed (``end``), or stay as they are (``stay``).
+        """
         assert how in ("resume", "reset", "end", "stay")
         self.plan = lambda number: Plan()
         self.down_budget = None

@@ -1,4 +1,4 @@
-"""Rounds of chaos: workers with limits on a server behind a proxy, faults, the end of the faults, and questions.
+"""Rounds of chaos: workers with limits on a server behind a proxy, faults, their end, and questions.
 
 python chaos_rounds.py --backend own|arcadedb|neo4j-5|neo4j-2026 [--minutes M] [--seed N] [--flavour F] ...
 
@@ -19,7 +19,6 @@ import contextlib
 import itertools
 import os
 import random
-import sys
 import time
 import traceback
 from collections import Counter
@@ -167,28 +166,38 @@ class Round:
     # ---------------------------------------------------------------- the round
 
     async def run(self) -> None:
-        chance, judge = self.chance, self.judge
         async with self.backend.serving() as port:
-            async with chaos_run.no_new_tasks(judge, 2 * RESET + self.backend.patience):
-                async with ChaosProxy(port, chance) as self.proxy:
-                    await self._open()
-                    workers = [
-                        asyncio.ensure_future(self._work(random.Random(chance.random())))
-                        for _ in range(_WORKERS)
-                    ]
-                    try:
-                        await self._faults()
-                    finally:
-                        self.over = True
-                        await asyncio.wait(workers)
-                    for worker in workers:
-                        worker.result()
-                    if chance.random() < 0.25:
-                        await self._close_on_silence()
-                    else:
-                        await self._afterwards()
-                        await self._close()
+            with self.judge as judge:
+                async with chaos_run.no_new_tasks(judge, 2 * RESET + self.backend.patience):
+                    await self._behind_proxy(port)
             await self._count(port)
+
+    async def _behind_proxy(self, port: int) -> None:
+        async with ChaosProxy(port, self.chance) as self.proxy:
+            await self._open()
+            try:
+                await self._round()
+            finally:
+                self.session.abort()
+                self.pool.terminate()
+                await self.driver.close()
+
+    async def _round(self) -> None:
+        chance = self.chance
+        seeds = [chance.random() for _ in range(_WORKERS)]
+        workers = [asyncio.ensure_future(self._work(random.Random(seed))) for seed in seeds]
+        try:
+            await self._faults()
+        finally:
+            self.over = True
+            await asyncio.wait(workers)
+        for worker in workers:
+            worker.result()
+        if chance.random() < 0.25:
+            await self._close_on_silence()
+        else:
+            await self._afterwards()
+            await self._close()
 
     async def _open(self) -> None:
         chance, backend, proxy = self.chance, self.backend, self.proxy
@@ -217,8 +226,8 @@ class Round:
         }  # fmt: skip
         self.options = options
         self.pool = await asyncbolt.create_pool(
-            min_size=chance.choice((0, 1)), max_size=self.size, timeout=0.3, connect_timeout=0.3 + backend.patience,
-            **options,
+            min_size=chance.choice((0, 1)), max_size=self.size, timeout=0.3,
+            connect_timeout=0.3 + backend.patience, **options,
         )  # fmt: skip
         self.session = await asyncbolt.connect(timeout=2, **options)
 
@@ -271,7 +280,7 @@ class Round:
             kind = chance.choice(("timeout", "wait_for", "await", "await", "turn"))
             at = chance.randrange(40) if kind == "await" else chance.randrange(120)
             style = Style(kind, chance.choice(_LIMITS), at, twice=chance.random() < 0.2)
-            if getattr(worker, "own", False):
+            if "_own_" in name:
                 style = Style("own", style.seconds)
             try:
                 await self.judge.call(name, style, worker(chance, style.seconds))
@@ -293,26 +302,23 @@ class Round:
     # ---------------------------------------------------------------- when the faults are over
 
     async def _afterwards(self) -> None:
-        judge, patience = self.judge, self.backend.patience
-        driver, pool = self.driver, self.pool
         # What is silent stays so: whoever has given up must not need a peer for that.
-        await judge.settles(
-            "connections of the driver are in use", RESET * 1.5 + patience, lambda: not driver.pool_stats().in_use
-        )
-        stats = driver.pool_stats()
+        await self._freed()
+        stats = self.driver.pool_stats()
         if stats.waiting or stats.opening:
-            judge.say(f"somebody waits at the driver's pool: {stats}")
-        await judge.settles(
-            "sessions of the pool are in use", RESET * 1.5 + patience, lambda: pool.size == pool.idle_size
-        )
+            self.judge.say(f"somebody waits at the driver's pool: {stats}")
         await self.proxy.heal(self.chance.choice(("resume", "stay")))
         # A connection that was lost or is silent without anybody's knowledge is noticed by one call.
         await self._answers("the driver", self._ask_driver, self.size + 2)
         await self._answers("the pool", self._ask_pool, self.size + 2)
         await self._answers("the session", self._ask_session, 2)
-        await judge.settles(
-            "connections of the driver are in use", RESET * 1.5 + patience, lambda: not driver.pool_stats().in_use
-        )
+        await self._freed()
+
+    async def _freed(self) -> None:
+        settles, seconds = self.judge.settles, RESET * 1.5 + self.backend.patience
+        driver, pool = self.driver, self.pool
+        await settles("connections of the driver are in use", seconds, lambda: not driver.pool_stats().in_use)
+        await settles("sessions of the pool are in use", seconds, lambda: pool.size == pool.idle_size)
 
     async def _answers(self, who: str, ask: Callable[[], Any], tries: int) -> None:
         error: BaseException | None = None
@@ -322,6 +328,7 @@ class Round:
                 rows = await self.judge.call(f"{who}, faults being over", style, ask())
             except (BoltError, TimeoutError, asyncio.TimeoutError) as caught:
                 error = caught
+                await self._freed()
                 continue
             except TimeLimit:
                 return
@@ -363,12 +370,13 @@ class Round:
         self._silence(Fault(self.chance.choice(("stall", "hoard", "swallow"))))
         limited = Style(self.chance.choice(("timeout", "wait_for")), 0.2)
         waits = (asyncio.CancelledError, BoltError, TimeoutError, asyncio.TimeoutError, TimeLimit)
-        with contextlib.suppress(*waits):
-            await self.judge.call("driver.close(), silence", limited, self.driver.close())
-        with contextlib.suppress(*waits):
-            await self.judge.call("pool.close(timeout), silence", Style("own", 0.2), self.pool.close(timeout=0.2))
-        with contextlib.suppress(*waits):
-            await self.judge.call("session.close(timeout), silence", Style("own", 0.2), self._close_session(0.2))
+        for what, style, step in (
+            ("driver.close()", limited, self.driver.close()),
+            ("pool.close(timeout)", Style("own", 0.2), self.pool.close(timeout=0.2)),
+            ("session.close(timeout)", Style("own", 0.2), self._close_session(0.2)),
+        ):
+            with contextlib.suppress(*waits):
+                await self.judge.call(f"{what}, silence", style, step)
 
     async def _count(self, port: int) -> None:
         """Ask the server itself what is there."""
@@ -638,10 +646,6 @@ class Round:
         # Nothing is open on it: this does not wait.
         await self.pool.release(session)
 
-    for _own in (s_own_fetch, s_own_write, s_own_ping, s_own_reset, s_own_reconnect, c_own_connect, c_own_acquire):
-        _own.own = True  # type: ignore[attr-defined]
-    del _own
-
     def _right(self, rows: list[int], n: int) -> None:
         if rows != list(range(n)):
             self.judge.say(f"wrong rows: {rows}, not range({n})")
@@ -696,7 +700,7 @@ def main() -> int:
     parser.add_argument("--stop", action="store_true", help="stop at the first round with something wrong")
     options = parser.parse_args()
     flavours = [options.flavour] if options.flavour else list(chaos_run.FLAVOURS)
-    print(f"Python {sys.version.split()[0]}, {asyncbolt.IMPLEMENTATION}, loops: {', '.join(flavours)}", flush=True)
+    print(chaos_run.header(flavours), flush=True)
     with contextlib.ExitStack() as stack:
         if options.backend == "own":
             backend = own_backend()

@@ -1,4 +1,4 @@
-"""What tests under faults have in common: loops, what may be left behind, limits and how they are measured."""
+"""What tests under faults have in common: loops, what may be left behind, limits and their measuring."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from typing import Any
 
 from aiohelp import LOOPS, _loop_factory, open_fds
 
+import asyncbolt
 from asyncbolt.client.connect import Opener
 from asyncbolt.driver.config import DriverOptions
 
 __all__ = [
-    "EAGER", "FLAVOURS", "RESET", "SLACK", "Counted", "Judge", "MachineStalls", "Style", "TimeLimit", "debug_of",
-    "driver_reset_option", "loop_run", "no_new_tasks", "short_resets",
+    "EAGER", "FLAVOURS", "RESET", "SLACK", "Counted", "Judge", "MachineStalls", "Style", "TimeLimit",
+    "debug_of", "driver_reset_option", "header", "loop_run", "no_new_tasks", "short_resets",
 ]  # fmt: skip
 
 EAGER = hasattr(asyncio, "eager_task_factory")
@@ -35,8 +36,9 @@ if EAGER:
 SLACK = 0.5 * float(os.environ.get("ASYNCBOLT_CHAOS_SLACK", "1"))
 """Seconds that anything may take beyond its limit."""
 
-RESET = 0.25
-"""Seconds after which an unanswered RESET is given up in these tests."""
+RESET = 0.8
+"""Seconds after which an unanswered RESET is given up in these tests: more than `SLACK`, so that a caller who
+has to wait for that is late."""
 
 
 class MachineStalls:
@@ -84,16 +86,27 @@ class MachineStalls:
         return max(self._late - mark[0], self._waited() - mark[1])
 
 
+def header(flavours: list[str]) -> str:
+    """What runs."""
+    return f"Python {sys.version.split()[0]}, {asyncbolt.IMPLEMENTATION}, loops: {', '.join(flavours)}"
+
+
 def debug_of(flavour: str) -> bool:
     """asyncio's debug mode is on for one half of the flavours: it finds more, and hides races."""
     return not flavour.startswith("uvloop")
+
+
+def eager_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+    """As ``asyncio.eager_task_factory``, which does not take all that uvloop passes on Python 3.13."""
+    options["eager_start"] = True
+    return asyncio.Task(coroutine, loop=loop, **options)
 
 
 def new_loop(flavour: str) -> asyncio.AbstractEventLoop:
     name, _, eager = flavour.partition("-")
     loop = _loop_factory(name)()
     if eager:
-        loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+        loop.set_task_factory(eager_task)
     return loop
 
 
@@ -114,7 +127,7 @@ def _heard(complaints: list[str]) -> Iterator[None]:
     hook = sys.unraisablehook
     logger.addHandler(handler)
     propagate, logger.propagate = logger.propagate, False  # the many warnings are no news
-    sys.unraisablehook = lambda raised: complaints.append(  # type: ignore[assignment]
+    sys.unraisablehook = lambda raised: complaints.append(
         f"unraisable: {raised.err_msg} {raised.object!r}: {raised.exc_value!r}"
     )
     try:
@@ -180,17 +193,23 @@ def stack_of(task: asyncio.Task[Any]) -> str:
     """Where *task* waits, as far as coroutines tell: from the outside to what it awaits."""
     places = []
     coroutine: Any = task.get_coro()
+    inner: Any = None
     while coroutine is not None:
         frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
         if frame is None:
             break
         places.append(f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno} {frame.f_code.co_name}")
+        # What waits for a task of its own, such as wait_for().
+        inner = frame.f_locals.get("fut", frame.f_locals.get("task"))
         counted = frame.f_locals.get("self")
         if isinstance(counted, Counted):
             coroutine = counted.step
         else:
             coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
-    return f"{task.get_name()} in {' > '.join(places) or task!r}"
+    shown = f"{task.get_name()} in {' > '.join(places) or task!r}"
+    if isinstance(inner, asyncio.Task) and inner is not task and not inner.done():
+        shown += f", for {stack_of(inner)}"
+    return shown
 
 
 # ------------------------------------------------------------------------------------------ resets of drivers
@@ -204,7 +223,7 @@ def driver_reset_option() -> dict[str, Any]:
 @contextlib.contextmanager
 def short_resets() -> Iterator[None]:
     """Give up unanswered RESETs after `RESET` seconds, also in drivers."""
-    defaults = Opener.__init__.__kwdefaults__
+    defaults: Any = Opener.__init__.__kwdefaults__
     kept = defaults["reset_timeout"]
     defaults["reset_timeout"] = RESET
     try:
@@ -213,7 +232,7 @@ def short_resets() -> Iterator[None]:
         defaults["reset_timeout"] = kept
 
 
-# ------------------------------------------------------------------------------------------------------ limits
+# ----------------------------------------------------------------------------------------------------- limits
 
 
 class TimeLimit(Exception):
@@ -258,13 +277,14 @@ class Style:
         assert task is not None
         if self.kind == "own":
             return await step
-        if self.kind == "wait_for":
-            return await asyncio.wait_for(step, self.seconds)
-        if self.kind == "timeout":
-            if sys.version_info >= (3, 11):
-                async with asyncio.timeout(self.seconds):
-                    return await step
-            return await asyncio.wait_for(step, self.seconds)
+        if self.kind == "timeout" and sys.version_info >= (3, 11):
+            async with asyncio.timeout(self.seconds):
+                return await step
+        if self.kind in ("timeout", "wait_for"):
+            inner = asyncio.ensure_future(step)
+            # When it hangs, nobody looks at what becomes of it.
+            inner.add_done_callback(lambda inner: None if inner.cancelled() else inner.exception())
+            return await asyncio.wait_for(inner, self.seconds)
         late = loop.call_later(self.seconds, self.cancel, task)
         if self.kind == "turn":
             return await _ended(step, late, _Turns(loop, self.at, lambda: self.cancel(task)))
@@ -302,7 +322,7 @@ class _Turns:
 
 
 class Counted:
-    """Awaits *step*, and calls *function* when it waits for the *at*-th time (from 0), or each time (None)."""
+    """Awaits *step*, and calls *function* when it waits for the *at*-th time (from 0; None: each time)."""
 
     def __init__(self, step: Awaitable[Any], at: int | None, function: Callable[[], object]) -> None:
         self.step = step
@@ -329,8 +349,44 @@ class Counted:
                 failure = error
 
 
+class LoopStalls:
+    """Measures how late the running loop is, be it by what it has to do or because something blocks it.
+
+    Attributes:
+        late: seconds in all.
+        worst: the longest time for which it stood still, what the machine has taken off.
+    """
+
+    def __init__(self, machine: MachineStalls) -> None:
+        self.machine = machine
+        self.late = self.worst = 0.0
+
+    def __enter__(self) -> LoopStalls:
+        self._loop = asyncio.get_running_loop()
+        self._next()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._timer.cancel()
+
+    def _next(self) -> None:
+        self._due = self._loop.time() + 0.02
+        self._mark = self.machine.mark()
+        self._timer = self._loop.call_at(self._due, self._tick)
+
+    def _tick(self) -> None:
+        late = self._loop.time() - self._due
+        if late > 0.005:
+            self.late += late
+            self.worst = max(self.worst, late - self.machine.since(self._mark))
+        self._next()
+
+
 class Judge:
     """Measures calls against their limits, and keeps what was wrong.
+
+    Use it with ``with``. That the loop is late is taken off, as the machine's stalls are; that it stands
+    still for longer than `SLACK` is wrong by itself.
 
     Attributes:
         wrong: what was wrong, in words.
@@ -347,6 +403,22 @@ class Judge:
         self.worst = 0.0
         self.ends: dict[str, int] = {}
 
+    def __enter__(self) -> Judge:
+        self._lateness = LoopStalls(self.machine)
+        self._lateness.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._lateness.__exit__()
+        if self._lateness.worst > SLACK:
+            self.say(f"something kept the loop from turning for {self._lateness.worst:.2f} s")
+
+    def _mark(self) -> tuple[float, tuple[float, float]]:
+        return self._lateness.late, self.machine.mark()
+
+    def _stalled(self, mark: tuple[float, tuple[float, float]]) -> float:
+        return max(self._lateness.late - mark[0], self.machine.since(mark[1]))
+
     def say(self, what: str) -> None:
         self.wrong.append(what)
 
@@ -359,14 +431,14 @@ class Judge:
         loop = asyncio.get_running_loop()
         self.calls += 1
         began = loop.time()
-        mark = self.machine.mark()
+        mark = self._mark()
         task = loop.create_task(style.limited(step), name=what)
         grace = style.seconds + SLACK
         try:
             await asyncio.wait((task,), timeout=grace)
             while not task.done():
                 # Where the cancel came later than the beginning, or the machine stood still.
-                limit = (style.cancelled_at or began + style.seconds) + SLACK + self.machine.since(mark)
+                limit = (style.cancelled_at or began + style.seconds) + SLACK + self._stalled(mark)
                 if loop.time() >= limit:
                     break
                 await asyncio.wait((task,), timeout=limit - loop.time() + 0.001)
@@ -377,7 +449,7 @@ class Judge:
                 task.cancel()
         ended = loop.time()
         limit = began + style.seconds if style.cancelled_at is None else style.cancelled_at
-        beyond = ended - limit - self.machine.since(mark)
+        beyond = ended - limit - self._stalled(mark)
         self.worst = max(self.worst, beyond)
         if beyond > SLACK:
             self.say(f"{what} ({style}) took {ended - began:.2f} s, {beyond:.2f} s more than it may")
@@ -410,9 +482,9 @@ class Judge:
         """Wait until *condition* holds; write it down when it does not after *seconds*."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        mark = self.machine.mark()
+        mark = self._mark()
         while not condition():
-            if loop.time() - began > seconds + SLACK + self.machine.since(mark):
+            if loop.time() - began > seconds + SLACK + self._stalled(mark):
                 self.say(f"{what} after {loop.time() - began:.2f} s")
                 return False
             await asyncio.sleep(0.005)

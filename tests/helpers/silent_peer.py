@@ -6,7 +6,7 @@ operation gives up after a limit, in one of the `Style`s. Then the operation has
 is left, its place in the pool is free, and the pool works with a server that answers, though the silent
 connections are as silent as before.
 
-python silent_peer.py [--minutes M] [--every] [--operation NAME] [--flavour F]     seeded cases, or all there are
+python silent_peer.py [--minutes M] [--every] [--operation NAME] [--flavour F]
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import itertools
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -30,12 +29,12 @@ import asyncbolt
 from asyncbolt.exceptions import BoltError
 
 __all__ = [
-    "GROUPS", "Case", "Operation", "Talk", "all_cases", "measure_talk", "report", "run_cases", "serve", "some_cases",
+    "GROUPS", "Case", "Operation", "Talk", "all_cases", "measure_talk", "report", "run_cases", "serve",
+    "some_cases",
 ]  # fmt: skip
 
 LIMIT = 0.15
 _FRESH = 1.0  # seconds that a healthy server may take; a machine full of cases is slow
-_AT_ONCE = 12
 
 
 class Shop(asyncbolt.ServerSession):
@@ -136,9 +135,9 @@ class AgedPoolTarget(PoolTarget):
 
 
 class ConnectTarget(Target):
-    def connect(self) -> Any:
+    def connect(self, **options: Any) -> Any:
         return asyncbolt.connect(
-            host="127.0.0.1", port=self.port, auth=("u", "p"), reset_timeout=RESET, **self.options
+            host="127.0.0.1", port=self.port, auth=("u", "p"), reset_timeout=RESET, **options
         )
 
     async def use(self) -> None:
@@ -368,13 +367,14 @@ async def reset(target: SessionTarget) -> None:
 
 async def close(target: SessionTarget) -> None:
     fetching = _spawned(target.session.fetch("NUMBERS"))
-    await asyncio.sleep(0)
-    target.session.close()
     try:
+        await asyncio.sleep(0)
+        target.session.close()
         await target.session.wait_closed()
     finally:
         fetching.cancel()
         await asyncio.wait((fetching,))
+        target.session.abort()
         target.session = None
 
 
@@ -435,7 +435,7 @@ async def pool_failing_block(target: PoolTarget) -> None:
 
 
 async def own_connect(target: ConnectTarget) -> None:
-    session = await target.connect()
+    session = await target.connect(timeout=LIMIT)
     session.abort()
     await session.wait_closed()
 
@@ -507,7 +507,7 @@ async def own_close(target: SessionTarget) -> None:
 
 async def leave(target: ConnectTarget) -> None:
     """The end of the block is bounded by itself, whoever has been given up in it."""
-    async with target.connect() as session:
+    async with target.connect(timeout=LIMIT) as session:
         fetching = _spawned(session.fetch("NUMBERS"))
         await asyncio.sleep(0)
         fetching.cancel()
@@ -540,10 +540,12 @@ def _spawned(step: Any) -> asyncio.Task[Any]:
 _DRIVER_ACTS: tuple[Act, ...] = (
     execute_query, execute_read, execute_write, commit, rollback, failing_block, bare, run, run_partly,
     run_twice, fetch, batches, batches_partly, execute_many, execute_many_from_async, verify_connectivity,
-    verify_authentication, verify_other_authentication, someone_else, someone_else_begins, two_tasks, questions,
+    verify_authentication, verify_other_authentication, someone_else, someone_else_begins, two_tasks,
+    questions,
 )  # fmt: skip
 _POOL_ACTS: tuple[Act, ...] = (
-    acquire, pool_fetch, pool_run, pool_batches, pool_execute_many, pool_commit, pool_begin, pool_failing_block,
+    acquire, pool_fetch, pool_run, pool_batches, pool_execute_many, pool_commit, pool_begin,
+    pool_failing_block,
 )  # fmt: skip
 
 GROUPS: dict[str, tuple[Operation, ...]] = {
@@ -569,7 +571,7 @@ GROUPS: dict[str, tuple[Operation, ...]] = {
         ),
     ),
     "own limits": (
-        Operation(ConnectTarget, own_connect, warm=False, own=LIMIT, timeout=LIMIT),
+        Operation(ConnectTarget, own_connect, warm=False, own=LIMIT),
         Operation(PoolTarget, own_acquire, warm=False, own=LIMIT),
         Operation(AgedPoolTarget, own_acquire, warm=True, own=LIMIT),
         *(
@@ -585,7 +587,7 @@ GROUPS: dict[str, tuple[Operation, ...]] = {
                 (DriverTarget, own_verify_other, True), (RoutedTarget, own_verify, False),
             )
         ),
-        Operation(ConnectTarget, leave, warm=False, own=5.0, timeout=LIMIT),
+        Operation(ConnectTarget, leave, warm=False, own=5.0),
         *(Operation(DriverTarget, close_driver, warm=warm, own=5.0) for warm in (False, True)),
         *(Operation(PoolTarget, close_pool, warm=warm, own=LIMIT) for warm in (False, True)),
     ),
@@ -724,18 +726,21 @@ def _style(operation: Operation, talk: Talk, chance: random.Random) -> Style:
 
 
 async def run_cases(
-    cases: Iterable[Case], port: int, machine: MachineStalls, *, at_once: int = _AT_ONCE
+    cases: Iterable[Case], port: int, machine: MachineStalls, *, at_once: int | None = None
 ) -> Judge:
-    """Run *cases*, *at_once* of them at a time."""
+    """Run *cases*, *at_once* of them at a time (None: as many as a loop can do in time)."""
     judge = Judge(machine)
     source = iter(cases)
+    if at_once is None:
+        at_once = 12 if asyncio.get_running_loop().get_debug() else 24  # debug mode is slow
 
     async def work() -> None:
         for case in source:
             await case.run(port, judge)
 
-    async with chaos_run.no_new_tasks(judge, 2 * RESET):
-        await asyncio.gather(*(work() for _ in range(at_once)))
+    with judge:
+        async with chaos_run.no_new_tasks(judge, 2 * RESET):
+            await asyncio.gather(*(work() for _ in range(at_once)))
     return judge
 
 
@@ -772,7 +777,7 @@ def main() -> int:
     options = parser.parse_args()
     chosen = [operations[options.operation]] if options.operation else list(operations.values())
     flavours = [options.flavour] if options.flavour else list(chaos_run.FLAVOURS)
-    print(f"Python {sys.version.split()[0]}, {asyncbolt.IMPLEMENTATION}, loops: {', '.join(flavours)}", flush=True)
+    print(chaos_run.header(flavours), flush=True)
     end = time.monotonic() + 60 * options.minutes
     count = bad = 0
 
