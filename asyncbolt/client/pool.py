@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, Generator, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from ..aio._clock import Deadline, TimeoutExpired
+from ..aio._clock import Deadline, TimeoutExpired, bounded
 from ..exceptions import BoltError, ConfigurationError, ConnectionAcquisitionTimeoutError, ConnectionPoolError
+from . import bulk
 from .connect import Opener, connect
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from .bulk import BulkSummary
     from .session import ClientSession
     from .stream import FetchResult
 
@@ -413,11 +413,35 @@ class Pool:
             return await session.execute(statement, parameters, **options)
 
     async def execute_many(
-        self, statement: str, rows: Iterable[Any] | AsyncIterable[Any], **options: Any
-    ) -> BulkSummary:
-        """:meth:`ClientSession.execute_many` on a session of the pool."""
-        async with self.acquire() as session:
-            return await session.execute_many(statement, rows, **options)
+        self,
+        statement: str,
+        rows: Iterable[Any] | AsyncIterable[Any],
+        *,
+        batch_rows: int = bulk.BATCH_ROWS,
+        batch_bytes: int = bulk.BATCH_BYTES,
+        parameters: Mapping[str, Any] | None = None,
+        progress: Callable[[int, int | None], object] | None = None,
+        timeout: float | None = None,
+        **options: Any,
+    ) -> bulk.BulkSummary:
+        """:meth:`ClientSession.execute_many` on a session of the pool; *timeout* includes waiting for it."""
+        load = bulk.Load(
+            rows,
+            batch_rows=batch_rows,
+            batch_bytes=batch_bytes,
+            parameters=parameters,
+            progress=progress,
+            timeout=timeout,
+        )
+        limits = [limit for limit in (self._timeout, load.deadline.remaining()) if limit is not None]
+        session = await self._acquire(min(limits, default=None))
+        try:
+            return await session._load(load, statement, options)
+        finally:
+            try:
+                await bounded(self.release(session), load.deadline, "")
+            except TimeoutExpired:
+                pass  # it is cleaned in the background
 
 
 class Acquiring:

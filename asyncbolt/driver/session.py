@@ -9,7 +9,9 @@ import warnings
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
+from ..aio._clock import bounded
 from ..client import bulk
+from ..client.source import Readings
 from ..client.stream import FetchResult
 from ..exceptions import (
     BoltError,
@@ -510,32 +512,45 @@ class AsyncSession(ResultOwner):
         batch_bytes: int = bulk.BATCH_BYTES,
         parameters: Mapping[str, Any] | None = None,
         progress: Callable[[int, int | None], object] | None = None,
+        timeout: float | None = None,
     ) -> BulkSummary:
         """Run *query* over *rows* in batches, each a transaction of its own that finds its rows in ``$rows``.
 
-        Arguments, and what is committed when it fails: as :meth:`asyncbolt.ClientSession.execute_many`.
+        Arguments, errors, and what is committed when it fails: as
+        :meth:`asyncbolt.ClientSession.execute_many`. *timeout* (seconds) includes waiting for a connection.
         """
-
-        async def work(connection: Connection, extra: Mapping[str, Any]) -> BulkSummary:
-            return await bulk.execute_many(
-                connection,
-                str(query),
-                rows,
-                batch_rows=batch_rows,
-                batch_bytes=batch_bytes,
-                parameters=parameters,
-                progress=progress,
-                timeout=None,
-                extra=extra,
-                lease=None,
-            )
-
-        summary: BulkSummary = await self._with_connection(
-            _MODES[self._config.default_access_mode], query, work
+        if not isinstance(query, (str, Query)):
+            raise TypeError(f"a query is a string or a Query, not {type(query).__name__}")
+        load = bulk.Load(
+            rows,
+            batch_rows=batch_rows,
+            batch_bytes=batch_bytes,
+            parameters=parameters,
+            progress=progress,
+            timeout=timeout,
         )
+
+        try:
+            connection, extra = await bounded(self._ready_for(query), load.deadline, load.late)
+            try:
+                summary = await load.run(connection, str(query), extra=extra, lease=None)
+            except BoltError as error:
+                if error is load.foreign:
+                    raise
+                raise await load.failed(error, connection.failed(error)) from error.__cause__
+        finally:
+            self._busy = False
+            self._let_go()
         if summary.bookmarks:
             await self._committed(summary.bookmarks[-1])
         return summary
+
+    async def _ready_for(self, query: str | Query) -> tuple[Connection, dict[str, Any]]:
+        """As :meth:`_ready`, for auto-commit statements of *query*."""
+        await self._quiet()
+        self._busy = True
+        _, timeout, metadata = _parts(query)
+        return await self._ready(_MODES[self._config.default_access_mode], metadata, timeout)
 
     async def call(self, procedure: str, *arguments: Any) -> FetchResult:
         """Call a procedure, and return all its rows: a list of tuples with ``fields`` and ``summary``.
@@ -667,11 +682,13 @@ class AsyncSession(ResultOwner):
         retries: Retries | None = None
         last: BaseException | None = None
         told: set[TelemetryAPI] = set()
+        readings = Readings()
         while True:
             try:
                 transaction = await self._open(
                     AsyncManagedTransaction, mode, metadata, timeout, api, told, pipelined=pipelined
                 )
+                transaction._readings = readings
                 try:
                     result = await function(transaction, *arguments, **keywords)
                 except asyncio.CancelledError:
@@ -698,6 +715,7 @@ class AsyncSession(ResultOwner):
                 delay = retries.next_delay()
                 if delay is None:
                     raise
+                readings.failed()
                 logger.warning("a transaction failed and is tried again in %.3f s: %s", delay, error)
             await clock.sleep(delay)
 
