@@ -132,23 +132,28 @@ class Batch(Statement):
 
         if load.base is None:
             load.base = len(pack_run(load.with_rows([])).data) if len(parameters) > 1 else 0
-        run = pack_run(parameters)
-        size = len(run.data) - load.base
-        if sizing.excessive(self.rows, size):
-            version = connection.version
-            assert version is not None
-            one = functools.partial(pack, version=version, utc_patch=connection.utc_patch)
-            measured = sizing.measure(parameters["rows"], one)
-            if sizing.excessive(self.rows, measured.size):
-                rows = measured.take()
-                self.rows = len(rows)
-                self.rest = measured
-                run = pack_run(load.with_rows(rows))
-            else:
-                # It is the statement that is long.
-                load.base += size - measured.size
-            size = len(run.data) - load.base
-        sizing.packed(self.rows, size)
+        version = connection.version
+        assert version is not None
+        one = functools.partial(pack, version=version, utc_patch=connection.utc_patch)
+        rows: list[Any] = parameters["rows"]
+        measured = sizing.measure(rows, one) if sizing.seems_huge(rows, one) else None
+        run = None
+        if measured is None:
+            run = pack_run(parameters)
+            if sizing.excessive(self.rows, len(run.data) - load.base):
+                measured = sizing.measure(rows, one)
+                if measured is not None and not sizing.excessive(self.rows, measured.size):
+                    # It is the statement that is long.
+                    load.base = len(run.data) - measured.size
+                    measured = None
+        if measured is not None and sizing.excessive(self.rows, measured.size):
+            rows = measured.take()
+            self.rows = len(rows)
+            self.rest = measured
+            run = pack_run(load.with_rows(rows))
+        elif run is None:
+            run = pack_run(parameters)
+        sizing.packed(self.rows, len(run.data) - load.base)
         return run
 
 
@@ -236,10 +241,10 @@ class Load:
         self._turned = self._loop.time()
         while True:
             self._check_time()
-            rows = await self._take()
-            if not rows:
+            batch = self._batch(await self._take())
+            if not batch.rows:
                 break
-            await self._send(rows)
+            await self._send(batch)
             # Rows that never suspend: let the answers come in.
             await self._turn()
         while self._flight:
@@ -312,14 +317,15 @@ class Load:
             return False
         return source.ready
 
-    async def _send(self, rows: list[Any]) -> None:
-        link = self._link
+    def _batch(self, rows: list[Any]) -> Batch:
         flight = self._flight
         first = flight[-1].first + flight[-1].rows if flight else self._summary.rows
-        batch = Batch(
-            self, self._statement, rows, first, self._extra, self._lease, self._group,
-            self._loop.create_future(),
-        )  # fmt: skip
+        answer = self._loop.create_future()
+        return Batch(self, self._statement, rows, first, self._extra, self._lease, self._group, answer)
+
+    async def _send(self, batch: Batch) -> None:
+        link = self._link
+        flight = self._flight
         try:
             link._lane.submit(batch)
         except BoltError:

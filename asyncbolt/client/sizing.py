@@ -7,6 +7,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from ..exceptions import PackError
+
 __all__ = ["Measured", "Sizing"]
 
 # Nothing is known about the size of the first rows; each batch may then be so many times as long as the last.
@@ -14,6 +16,10 @@ _FIRST: Final = 16
 _GROWTH: Final = 8
 # A batch may be so many times as large as it should be, since the size of its rows is an estimate.
 _TOLERANCE: Final = 2
+# Of many rows a few are looked at first: together they may be far more than there should be in memory twice.
+_MANY: Final = 64
+_SAMPLE: Final = 4
+_HUGE: Final = 8
 
 
 class Sizing:
@@ -42,9 +48,24 @@ class Sizing:
         """Return whether *rows* of *size* bytes are too much for one batch. A single row never is."""
         return rows > 1 and size > _TOLERANCE * self._batch_bytes
 
-    def measure(self, rows: list[Any], pack: Callable[[Any], bytes]) -> Measured:
-        """Return *rows* with the size of each, which *pack* tells."""
-        return Measured(rows, map(len, map(pack, rows)), self._batch_rows, self._batch_bytes)
+    def seems_huge(self, rows: list[Any], pack: Callable[[Any], bytes]) -> bool:
+        """Return whether *rows* had better not be packed as one: by a look at very few of them."""
+        if len(rows) < _MANY:
+            return False
+        few = rows[:: len(rows) // _SAMPLE]
+        try:
+            size = sum(map(len, map(pack, few)))
+        except PackError:
+            return False
+        return size * len(rows) // len(few) > _HUGE * self._batch_bytes
+
+    def measure(self, rows: list[Any], pack: Callable[[Any], bytes]) -> Measured | None:
+        """Return *rows* with the size of each, which *pack* tells; None when one cannot be packed."""
+        try:
+            sizes = list(map(len, map(pack, rows)))
+        except PackError:
+            return None
+        return Measured(rows, sizes, self._batch_rows, self._batch_bytes)
 
 
 class Measured:

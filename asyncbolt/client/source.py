@@ -79,7 +79,8 @@ class Source:
 
     def give(self) -> list[Any]:
         """Return what was taken."""
-        rows, self.rows = self.rows, []
+        rows = self.rows.copy()
+        self.rows.clear()
         self._given += len(rows)
         return rows
 
@@ -155,17 +156,21 @@ class AsyncSource(Source):
         self._loop = asyncio.get_running_loop()
         self._wanted = 0
         self._coroutine: Coroutine[Any, Any, None] | None = None  # suspended
+        self._cancelled = False  # what it does now, it does since it was cancelled
 
     def advance(self, count: int) -> None:
         self._touched = True
         self._wanted = len(self.rows) + count
+        self._cancelled = False
         self._step(self._coroutine or self._read())
 
     async def _read(self) -> None:
         following = self._iterator.__anext__
+        rows = self.rows
+        add = rows.append
         try:
-            while len(self.rows) < self._wanted:
-                self.rows.append(await following())
+            while len(rows) < self._wanted:
+                add(await following())
         except StopAsyncIteration:
             self.ended = True
 
@@ -196,6 +201,7 @@ class AsyncSource(Source):
         coroutine, waits_for = self._coroutine, self.waits_for
         if coroutine is None:
             return
+        self._cancelled = True
         if waits_for is None or not waits_for.cancel():
             self._step(coroutine, asyncio.CancelledError())
             return
@@ -208,7 +214,7 @@ class AsyncSource(Source):
         coroutine, waits_for = self._coroutine, self.waits_for
         try:
             if coroutine is not None:
-                if waits_for is None or not waits_for.cancel():
+                if not self._cancelled and (waits_for is None or not waits_for.cancel()):
                     self._step_regardless(coroutine, asyncio.CancelledError())
                 await self._run_out(deadline)
             close = getattr(self._iterator, "aclose", None)
@@ -295,6 +301,7 @@ _WRAPPERS: Final = frozenset(
     if isinstance(kind, type) and kind not in (itertools.count, itertools.repeat, itertools.cycle)
 )
 _ENDLESS: Final = (itertools.count, itertools.repeat, itertools.cycle)
+_TUPLE_ITERATOR: Final = type(iter(()))
 _MOST_ORIGINS: Final = 32
 
 
@@ -312,7 +319,9 @@ def _origins(iterator: Any) -> tuple[Any, ...]:
         kind = type(one)
         if kind in _WRAPPERS:
             for part in gc.get_referents(one):
-                ahead.extend(part if type(part) is tuple else (part,))
+                if type(part) is _TUPLE_ITERATOR:  # the arguments of a chain
+                    part = next(iter(gc.get_referents(part)), None)
+                ahead.extend(part[:_MOST_ORIGINS] if type(part) is tuple else (part,))
         elif kind.__module__ == "_csv":
             ahead.extend(gc.get_referents(one))
         elif kind.__module__ == "csv":
