@@ -184,7 +184,7 @@ class Load:
                 raise ValueError("the parameter $rows is what the batches are passed in")
         if progress is not None and (not callable(progress) or inspect.iscoroutinefunction(progress)):
             raise TypeError("progress is a plain function of two arguments, which nobody awaits")
-        _check_timeout(timeout)
+        limit = _seconds(timeout)
         self.source = source_of(rows)
         self.base: int | None = None
         """How many bytes of a batch are not its rows; None: not known yet."""
@@ -194,13 +194,13 @@ class Load:
         self._progress = progress
         self._total = _length(rows) if progress is not None else None
         self._loop = asyncio.get_running_loop()
-        self.deadline = Deadline(self._loop, timeout)
+        self.deadline = Deadline(self._loop, limit)
         self._expired: BaseException | None = None
         self._failed: Batch | None = None
-        self._summary = BulkSummary()
+        self.summary = BulkSummary()
         self._group = Group()
         self._flight: deque[Batch] = deque()
-        self._rest: Measured | None = None
+        self._rests: list[Measured] = []  # the last is to be sent first
         self._piece = 1
         self._since = 0.0  # when the oldest of the rows that wait was taken
         self._turned = 0.0  # when the event loop last had its turn
@@ -229,11 +229,11 @@ class Load:
         except BaseException as error:
             last = await self._wind_up(error)
             if last is not error:
-                raise last from last.__cause__
+                raise last from error
             raise
         finally:
             self.source.release()
-        return self._summary
+        return self.summary
 
     # ---------------------------------------------------------------- from the source to the server
 
@@ -252,11 +252,10 @@ class Load:
 
     async def _take(self) -> list[Any]:
         """Return the rows of the next batch; none at the end."""
-        rest = self._rest
-        if rest is not None:
-            if len(rest):
-                return rest.take()
-            self._rest = None
+        while self._rests:
+            if len(self._rests[-1]):
+                return self._rests[-1].take()
+            self._rests.pop()
         source = self.source
         time = self._loop.time
         count = self.sizing.rows
@@ -264,8 +263,10 @@ class Load:
             now = time()
             if source.rows and not self._flight and now - self._since >= _LINGER:
                 break
-            if source.suspended and not await self._wait_for_source(now):
-                continue
+            if source.suspended:
+                await self._wait_for_source(now)
+                if not (source.suspended and source.ready):
+                    continue
             before = len(source.rows)
             try:
                 source.advance(min(self._piece, count - before))
@@ -288,38 +289,42 @@ class Load:
 
     async def _turn(self) -> None:
         """Let the event loop do something else."""
-        await asyncio.sleep(0)
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError as cancelled:
+            await self._pass_on(cancelled)
         self._turned = self._loop.time()
         self._land_done()
         self._check_time()
 
-    async def _wait_for_source(self, now: float) -> bool:
-        """Wait until something has to be seen to; return whether it is that the source can go on."""
+    async def _wait_for_source(self, now: float) -> None:
+        """Wait until the source can go on, or something else has to be seen to."""
         source = self.source
+        if source.waits_for is None:
+            await self._turn()
+            return
         linger = None
         if source.rows and not self._flight:
             linger = max(0.0, self._since + _LINGER - now)
+        await self._wait(source.waits_for, linger)
+
+    async def _pass_on(self, cancelled: asyncio.CancelledError) -> None:
+        """See whom a cancellation is meant for. A source that waits may have a time limit of its own."""
+        source = self.source
+        if not source.suspended:
+            raise cancelled
         try:
-            if source.waits_for is None:
-                await self._turn()
-            else:
-                await self._wait(source.waits_for, linger)
-        except asyncio.CancelledError as cancelled:
-            # It may be meant for the source, which may have a time limit of its own.
-            try:
-                await source.cancel(Deadline(self._loop, _GRACE_SECONDS))
-            except BaseException as error:
-                self.foreign = error
-                raise
-            cancellations = _cancellations()
-            if source.suspended if cancellations is None else cancellations != self._cancellations:
-                raise cancelled
-            return False
-        return source.ready
+            await source.cancel(Deadline(self._loop, _GRACE_SECONDS))
+        except BaseException as error:
+            self.foreign = error
+            raise
+        cancellations = _cancellations()
+        if source.suspended if cancellations is None else cancellations != self._cancellations:
+            raise cancelled
 
     def _batch(self, rows: list[Any]) -> Batch:
         flight = self._flight
-        first = flight[-1].first + flight[-1].rows if flight else self._summary.rows
+        first = flight[-1].first + flight[-1].rows if flight else self.summary.rows
         answer = self._loop.create_future()
         return Batch(self, self._statement, rows, first, self._extra, self._lease, self._group, answer)
 
@@ -341,8 +346,7 @@ class Load:
             await self._wait(batch.written, None, batch.answer)
         if batch.rest is not None:
             # All that is behind it waits for those that it had no place for.
-            rest, self._rest = self._rest, batch.rest
-            assert rest is None or not len(rest)
+            self._rests.append(batch.rest)
         while flight and (len(flight) >= _DEPTH or self._group.failed):
             await self._wait(flight[0].answer)
 
@@ -360,7 +364,10 @@ class Load:
         if self._flight:
             futures.append(self._flight[0].answer)
         if not any(one.done() for one in futures):
-            await first_of(self._loop, futures, seconds)
+            try:
+                await first_of(self._loop, futures, seconds)
+            except asyncio.CancelledError as cancelled:
+                await self._pass_on(cancelled)
             self._turned = self._loop.time()
         self._land_done()
         if not future.done():
@@ -383,10 +390,10 @@ class Load:
             self._failed = batch
             raise _renumbered(error, batch) from error.__cause__
         self._flight.popleft()
-        self._summary.add(batch.rows, batch.answer.result())
+        self.summary.add(batch.rows, batch.answer.result())
         if self._progress is not None:
             try:
-                self._progress(self._summary.rows, self._total)
+                self._progress(self.summary.rows, self._total)
             except BaseException as raised:
                 self._progress = None
                 self.foreign = raised
@@ -421,11 +428,11 @@ class Load:
         doubtful = sum(batch.rows for batch in flight if batch.stage != QUEUED)
         for batch in flight:
             # Gone on its own account, it may be interrupted; otherwise what was sent is to happen.
-            self._link._abandon(batch, leave=patient)
+            self._link._abandon(batch, leave=patient and batch.stage != QUEUED)
             if batch.answer.done() and not batch.answer.cancelled():
                 batch.answer.exception()
         if self._failed is None:
-            first = self._summary.rows
+            first = self.summary.rows
             note = f"execute_many: {first} rows were done"
             if doubtful:
                 note += f", and {doubtful} behind them were sent and may have been"
@@ -514,13 +521,14 @@ def _whole(name: str, value: Any) -> int:
     return number
 
 
-def _check_timeout(timeout: Any) -> None:
+def _seconds(timeout: Any) -> float | None:
     if timeout is None:
-        return
+        return None
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         raise TypeError(f"timeout is a number of seconds, not {timeout!r}")
     if math.isnan(timeout) or timeout < 0:
         raise ValueError(f"timeout is 0 or more seconds, not {timeout!r}")
+    return None if math.isinf(timeout) else timeout
 
 
 def _length(rows: Any) -> int | None:

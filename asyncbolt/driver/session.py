@@ -530,27 +530,26 @@ class AsyncSession(ResultOwner):
             timeout=timeout,
         )
 
+        _, timeout_of_query, metadata = _parts(query)
+        await bounded(self._quiet(), load.deadline, load.late)
+        self._busy = True
         try:
-            connection, extra = await bounded(self._ready_for(query), load.deadline, load.late)
+            mode = _MODES[self._config.default_access_mode]
+            ready = self._ready(mode, metadata, timeout_of_query)
+            connection, extra = await bounded(ready, load.deadline, load.late)
             try:
-                summary = await load.run(connection, str(query), extra=extra, lease=None)
+                return await load.run(connection, str(query), extra=extra, lease=None)
             except BoltError as error:
                 if error is load.foreign:
                     raise
                 raise await load.failed(error, connection.failed(error)) from error.__cause__
+            finally:
+                # Also when it failed: what is committed, is.
+                if load.summary.bookmarks:
+                    await self._committed(load.summary.bookmarks[-1])
         finally:
             self._busy = False
             self._let_go()
-        if summary.bookmarks:
-            await self._committed(summary.bookmarks[-1])
-        return summary
-
-    async def _ready_for(self, query: str | Query) -> tuple[Connection, dict[str, Any]]:
-        """As :meth:`_ready`, for auto-commit statements of *query*."""
-        await self._quiet()
-        self._busy = True
-        _, timeout, metadata = _parts(query)
-        return await self._ready(_MODES[self._config.default_access_mode], metadata, timeout)
 
     async def call(self, procedure: str, *arguments: Any) -> FetchResult:
         """Call a procedure, and return all its rows: a list of tuples with ``fields`` and ``summary``.

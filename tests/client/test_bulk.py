@@ -326,7 +326,7 @@ async def test_options_are_checked_where_they_are_given(options, error, text):
         with pytest.raises(error, match=text):
             await session.execute_many("COUNT", [1], **options)
         assert server.messages == []
-        await session.execute_many("COUNT", [1])
+        await session.execute_many("COUNT", [1], timeout=float("inf"))
 
 
 # ---------------------------------------------------------------- the size of batches
@@ -780,6 +780,35 @@ async def test_time_limits_within_the_source_are_its_own():
         assert located(caught.value)[1] == 0
         task = asyncio.current_task()
         assert not hasattr(task, "cancelling") or not task.cancelling()
+
+
+@aiotest
+async def test_time_limits_within_the_source_hold_while_something_else_is_waited_for():
+    """What it gave waits for somebody's transaction when its time is over."""
+
+    async def rows():
+        yield 1
+        try:
+            if hasattr(asyncio, "timeout"):
+                async with asyncio.timeout(0.2):
+                    await asyncio.Event().wait()
+            else:
+                await asyncio.wait_for(asyncio.Event().wait(), 0.2)
+        except asyncio.TimeoutError:
+            over.set()
+        yield 2
+
+    async with WireServer() as server, asyncbolt.connect(server.uri) as session:
+        over = asyncio.Event()
+        async with session.transaction() as transaction:
+            await transaction.execute("CREATE x")
+            load = asyncio.create_task(session.execute_many("COUNT", rows()))
+            await asyncio.wait((load,), timeout=0.1)
+            assert session._lane._queue
+            await asyncio.wait((load,), timeout=0.3)
+            assert not load.done()
+        assert (await load).rows == 2 and over.is_set()
+        assert server.batches == [[1], [2]]
 
 
 @aiotest

@@ -14,10 +14,13 @@ from typing import Any
 import pytest
 from aiohelp import aiotest
 from driver_servers import driver_of, serving, until
+from wire_server import WireServer
 
 import asyncbolt
 from asyncbolt.exceptions import (
+    ConstraintError,
     ServiceUnavailable,
+    SessionError,
     SessionExpired,
     TransactionError,
     TransientError,
@@ -433,3 +436,30 @@ async def test_cancelled_while_no_rows_come() -> None:
             await load
         assert caught.value.first_row in (0, 1)  # type: ignore[attr-defined]
         assert (await session.execute_many("LOAD", [2])).rows == 1
+
+
+@aiotest
+async def test_a_session_in_use_is_left_alone() -> None:
+    async with loading() as session:
+        first = asyncio.ensure_future(session.execute_many("LOAD", hanging([1])))
+        await until(lambda: Loads.kept == [1])
+        for options in ({}, {"timeout": 5}):
+            with pytest.raises(SessionError, match="in use by another task"):
+                await session.execute_many("LOAD", [2], **options)
+        assert session._busy and session._connection is not None
+        first.cancel()
+        await asyncio.wait((first,))
+        assert (await session.execute_many("LOAD", [3])).rows == 1
+        async with await session.begin_transaction():
+            with pytest.raises(TransactionError, match="a transaction is open"):
+                await session.execute_many("LOAD", [4])
+        assert Loads.kept == [1, 3]
+
+
+@aiotest
+async def test_what_is_committed_is_seen_by_what_follows_although_the_rest_has_failed() -> None:
+    async with WireServer() as server, driver_of(server.port) as driver, driver.session() as session:
+        server.fails_at = 3
+        with pytest.raises(ConstraintError):
+            await session.execute_many("COUNT", range(COUNT), batch_rows=50)
+        assert await session.last_bookmarks() == asyncbolt.Bookmarks.from_raw_values(["bm:0"])
