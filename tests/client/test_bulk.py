@@ -24,6 +24,9 @@ def rows_of(server):
 
 
 def located(error):
+    if isinstance(error, asyncio.CancelledError) and not hasattr(error, "first_row"):
+        # Python 3.10: who awaits a cancelled task gets a new one.
+        error = error.__context__
     return error.first_row, error.row_count
 
 

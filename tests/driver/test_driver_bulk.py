@@ -322,9 +322,9 @@ async def test_errors_of_the_rows_have_nothing_to_do_with_the_connection() -> No
 
     async with loading("neo4j") as session:
         await session.execute("WHATEVER")
-        for options in ({}, {"progress": progress}):
+        for source, told in ((rows(), None), (range(COUNT), progress)):
             with pytest.raises(ServiceUnavailable) as caught:
-                await session.execute_many("LOAD", rows(), batch_rows=50, **options)
+                await session.execute_many("LOAD", source, batch_rows=50, progress=told)
             assert caught.value is fault
             assert fault.row_count == 0  # type: ignore[attr-defined]
         assert Loads.kept[:66] == list(range(66))
@@ -333,7 +333,7 @@ async def test_errors_of_the_rows_have_nothing_to_do_with_the_connection() -> No
                 await tx.execute_many("LOAD", rows(), batch_rows=50)
             # The transaction is as it was.
             await tx.execute_many("LOAD", [1000])
-        assert Loads.kept[-2:] == [65, 1000]
+        assert Loads.kept[-67:] == [*range(66), 1000]
 
 
 @aiotest
@@ -434,7 +434,10 @@ async def test_cancelled_while_no_rows_come() -> None:
         load.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:
             await load
-        assert caught.value.first_row in (0, 1)  # type: ignore[attr-defined]
+        error: Any = caught.value
+        if not hasattr(error, "first_row"):  # Python 3.10: who awaits a cancelled task gets a new one
+            error = error.__context__
+        assert error.first_row in (0, 1)
         assert (await session.execute_many("LOAD", [2])).rows == 1
 
 
