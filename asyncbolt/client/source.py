@@ -6,6 +6,7 @@ import asyncio
 import gc
 import inspect
 import itertools
+import operator
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final
 
@@ -186,9 +187,8 @@ class AsyncSource(Source):
         self.suspended = True
         if waits_for is None:
             return
-        if getattr(waits_for, "_asyncio_future_blocking", None) is None or (
-            waits_for.get_loop() is not self._loop
-        ):
+        loop_of = getattr(waits_for, "get_loop", lambda: self._loop)
+        if getattr(waits_for, "_asyncio_future_blocking", None) is None or loop_of() is not self._loop:
             self._step(
                 coroutine,
                 RuntimeError(f"the rows wait for {waits_for!r}, which is no future of this event loop"),
@@ -272,9 +272,8 @@ def source_of(rows: Any) -> Source:
         pass
     elif isinstance(rows, Mapping):
         hint = "; of a single row, make a list: [row]"
-    elif hasattr(kind, "keys") and hasattr(kind, "__getitem__"):
-        # Frames and the like, which iterate over something else than rows.
-        hint = "; of this one, pass its rows as a list, such as frame.to_dict('records')"
+    elif _iterates_over_names(kind):
+        hint = "; pass its rows as a list, such as frame.to_dict('records'), or [row] when it is one"
     elif isinstance(rows, AsyncIterable):
         iterator: Any = rows.__aiter__()
         if hasattr(iterator, "__anext__"):
@@ -292,15 +291,21 @@ def source_of(rows: Any) -> Source:
     raise TypeError(f"{_EXPECTED}, not {kind.__name__}{hint}")
 
 
+def _iterates_over_names(kind: type) -> bool:
+    """Return whether it is a frame, or a map without that name. A series, which has keys too, is neither."""
+    if not hasattr(kind, "__getitem__"):
+        return False
+    return hasattr(kind, "columns") or (hasattr(kind, "keys") and not hasattr(kind, "tolist"))
+
+
 # ---------------------------------------------------------------- what can be read only once
 
 # They draw from other iterators.
 _WRAPPERS: Final = frozenset(
     kind
     for kind in (map, filter, zip, enumerate, *vars(itertools).values())
-    if isinstance(kind, type) and kind not in (itertools.count, itertools.repeat, itertools.cycle)
+    if isinstance(kind, type)
 )
-_ENDLESS: Final = (itertools.count, itertools.repeat, itertools.cycle)
 _TUPLE_ITERATOR: Final = type(iter(()))
 _MOST_ORIGINS: Final = 32
 
@@ -311,9 +316,7 @@ def _origins(iterator: Any) -> tuple[Any, ...]:
     ahead = [iterator]
     while ahead and len(found) < _MOST_ORIGINS:
         one = ahead.pop()
-        if id(one) in found or isinstance(one, _ENDLESS):
-            continue
-        if not hasattr(type(one), "__next__") and not hasattr(type(one), "__anext__"):
+        if id(one) in found or (one is not iterator and not _ends(one)):
             continue
         found[id(one)] = one
         kind = type(one)
@@ -331,6 +334,15 @@ def _origins(iterator: Any) -> tuple[Any, ...]:
             if frame is not None and frame.f_code.co_varnames[:1] == (".0",):
                 ahead.append(frame.f_locals.get(".0"))
     return tuple(found.values())
+
+
+def _ends(one: Any) -> bool:
+    """Return whether *one* is an iterator that can come to an end, so that nothing may be left of it."""
+    if isinstance(one, itertools.repeat):
+        return operator.length_hint(one, -1) >= 0
+    if isinstance(one, (itertools.count, itertools.cycle)):
+        return False
+    return hasattr(type(one), "__next__") or hasattr(type(one), "__anext__")
 
 
 class Readings:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import array
 import asyncio
 import collections
+import contextlib
 import itertools
+import sqlite3
 import sys
 import time
 import types
@@ -230,12 +232,40 @@ class Frame:
         return iter(self.keys())
 
 
+class Columns:
+    """As other data frames do."""
+
+    columns = ("a",)
+
+    def __getitem__(self, key):
+        return [1]
+
+    def __iter__(self):
+        return iter(self.columns)
+
+
+class Series(Frame):
+    """Iterates over what it holds, although it has keys, as pandas' do."""
+
+    def tolist(self):
+        return [{"a": 1}, {"a": 2}]
+
+    def __iter__(self):
+        return iter(self.tolist())
+
+
 async def a_coroutine():
     return [1]
 
 
 def a_generator_function():
     yield 1
+
+
+def sqlite_row():
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.row_factory = sqlite3.Row
+        return connection.execute("SELECT 1 AS a").fetchone()
 
 
 class NoIterator:
@@ -258,7 +288,9 @@ class NoAsyncIterator:
         ({"id": 1}, r"not dict; of a single row, make a list: \[row\]"),
         (types.MappingProxyType({"id": 1}), "not mappingproxy"),
         (collections.ChainMap({"id": 1}), "not ChainMap"),
-        (Frame(), "not Frame; of this one, pass its rows as a list"),
+        (Frame(), "not Frame; pass its rows as a list"),
+        (Columns(), "not Columns; pass its rows as a list"),
+        (sqlite_row(), r"not Row; pass its rows as a list, .* \[row\]"),
         (None, "not NoneType"),
         (5, "not int"),
         (object(), "not object"),
@@ -284,7 +316,11 @@ async def test_what_is_no_iterable_of_rows_is_refused_at_once(rows, text):
             one = {1: 2}
             for good in ({1}, one.keys(), one.items(), range(3), array.array("i", [1]), map(str, "ab")):
                 await session.execute_many("COUNT", good)
-        assert server.batches[-1] == ["a", "b"]
+            assert server.batches[-1] == ["a", "b"]
+            await session.execute_many("COUNT", await session.fetch("ROWS 2"))
+            assert server.batches[-1] == [[0], [1]]
+            await session.execute_many("COUNT", Series())
+            assert server.batches[-1] == [{"a": 1}, {"a": 2}]
 
 
 @aiotest

@@ -165,6 +165,7 @@ def once(kind: str) -> Callable[[], Any]:
         "inner nested": lambda: enumerate(filter(None, itertools.chain([0], map(abs, rows)))),
         "inner zip": lambda: zip(itertools.count(), rows, strict=False),
         "inner csv": lambda: csv.DictReader(lines),
+        "repeat": always(itertools.repeat(1, COUNT)),
     }
     return made[kind]
 
@@ -172,7 +173,7 @@ def once(kind: str) -> Callable[[], Any]:
 ONCE = [
     "generator", "async generator", "iterator", "map", "zip", "enumerate", "islice", "tee", "file", "csv",
     "disguise", "async iterator", "inner generator expression", "inner async generator expression",
-    "inner map", "inner nested", "inner zip", "inner csv",
+    "inner map", "inner nested", "inner zip", "inner csv", "repeat",
 ]  # fmt: skip
 
 
