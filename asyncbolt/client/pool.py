@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncIterable, Generator, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from .._hints import AsyncContext, Awaited, keywords_only, reason
 from .._options import seconds, whole
-from ..aio._clock import CLOSE_TIMEOUT, Deadline, TimeoutExpired, seen
+from ..aio._clock import CLOSE_TIMEOUT, Deadline, TimeoutExpired, bounded, seen
 from ..exceptions import (
     BoltError,
     ConfigurationError,
@@ -18,12 +18,12 @@ from ..exceptions import (
     ConnectionPoolError,
     LocalProtocolError,
 )
+from . import bulk
 from .connect import Opener, check_unknown, connect
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from .bulk import BulkSummary
     from .session import ClientSession
     from .stream import FetchResult
 
@@ -527,11 +527,35 @@ class Pool(AsyncContext):
             return await session.execute(statement, parameters, **options)
 
     async def execute_many(
-        self, statement: str, rows: Iterable[Any] | AsyncIterable[Any], **options: Any
-    ) -> BulkSummary:
-        """:meth:`ClientSession.execute_many` on a session of the pool."""
-        async with self.acquire() as session:
-            return await session.execute_many(statement, rows, **options)
+        self,
+        statement: str,
+        rows: Iterable[Any] | AsyncIterable[Any],
+        *,
+        batch_rows: int = bulk.BATCH_ROWS,
+        batch_bytes: int = bulk.BATCH_BYTES,
+        parameters: Mapping[str, Any] | None = None,
+        progress: Callable[[int, int | None], object] | None = None,
+        timeout: float | None = None,
+        **options: Any,
+    ) -> bulk.BulkSummary:
+        """:meth:`ClientSession.execute_many` on a session of the pool; *timeout* includes waiting for it."""
+        load = bulk.Load(
+            rows,
+            batch_rows=batch_rows,
+            batch_bytes=batch_bytes,
+            parameters=parameters,
+            progress=progress,
+            timeout=timeout,
+        )
+        limits = [limit for limit in (self._timeout, load.deadline.remaining()) if limit is not None]
+        session = await self._acquire(min(limits, default=None))
+        try:
+            return await session._load(load, statement, options)
+        finally:
+            try:
+                await bounded(self.release(session), load.deadline, "")
+            except TimeoutExpired:
+                pass  # it is cleaned in the background
 
 
 class Acquiring(Awaited):

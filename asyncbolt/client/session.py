@@ -296,39 +296,50 @@ class ClientSession(Link, AsyncContext):
 
         Several batches are on their way at once; memory is bounded whatever the number of rows. Each batch
         is a transaction of its own and is committed when it is done: when one fails, those before it stay,
-        it and those behind it do not happen, and the error has ``first_row`` and ``row_count``, which say
-        what the failed batch held (the rows before ``first_row`` are committed). When the connection is
-        lost, the time is over or the caller is cancelled, some of the batches in flight may have been
-        committed. Inside a transaction (:meth:`Transaction.execute_many`) it is all or nothing.
+        and it and those behind it do not happen. Inside a transaction (:meth:`Transaction.execute_many`) it
+        is all or nothing.
+
+        Every error raised on the way has ``first_row`` and ``row_count``, those of *rows*, of *progress*, a
+        TimeoutError and a CancelledError too: the rows before ``first_row`` are done (committed), and of
+        those from there on only ``row_count`` may be. That is what a failed batch held (which is not done);
+        what was in flight when the connection was lost, the time was over or the caller was cancelled
+        (unknown); otherwise 0, since what is in flight is awaited first, for 5 seconds at most. Nothing
+        behind them is done. An iterator has been read further than ``first_row`` by then: who tries again
+        makes a new one, without the rows that are done.
 
         Args:
             statement: the statement, with ``$rows``.
             rows: any iterable or asynchronous iterable of dicts, or of anything else that packs. A plain
-                one is read in this thread: one that blocks, blocks the event loop.
+                one is read in this thread: one that blocks, blocks the event loop. When an asynchronous one
+                pauses, what it gave is sent. No two calls may read one iterator at once.
             batch_rows: rows in a batch, at most.
-            batch_bytes: packed bytes that a batch should not exceed. What a row takes is estimated from the
-                batches before, which start small.
+            batch_bytes: packed bytes that the rows of a batch should not exceed. What a row takes is
+                estimated from the batches before, which start small; so a batch may be up to twice as
+                large, and only one of a single row larger.
             parameters: further parameters, the same for each batch.
-            progress: called with (rows done, rows in all or None) after each batch.
-            timeout: seconds for everything.
+            progress: a plain function, called with (rows done, rows in all or None) after each batch.
+            timeout: seconds for everything, waiting for *rows* too.
             options: see :class:`StatementOptions`.
 
-        Raises: as :meth:`fetch`; errors of a batch have the two attributes. A PackError's path counts rows
-        from the first of all: ``$rows[120003].when``.
+        Raises: as :meth:`fetch`, and what *rows* raise; TypeError when *rows* is no iterable, or a str, bytes
+        or a mapping, which iterate over something else than rows (nothing was sent then). A PackError's path
+        counts rows from the first of all: ``$rows[120003].when``.
         """
-        extra = self._extra(options) if options else self._default_extra
-        return await bulk.execute_many(
-            self,
-            statement,
+        load = bulk.Load(
             rows,
             batch_rows=batch_rows,
             batch_bytes=batch_bytes,
             parameters=parameters,
             progress=progress,
             timeout=timeout,
-            extra=extra,
-            lease=None,
         )
+        return await self._load(load, statement, options)
+
+    async def _load(
+        self, load: bulk.Load, statement: str, options: Mapping[str, Any]
+    ) -> bulk.BulkSummary:
+        extra = self._extra(options) if options else self._default_extra
+        return await load.run(self, statement, extra=extra, lease=None)
 
     def transaction(
         self, *, timeout: float | None = None, **options: Unpack[StatementOptions]

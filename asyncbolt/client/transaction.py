@@ -130,20 +130,17 @@ class Transaction(AsyncContext):
     ) -> bulk.BulkSummary:
         """Run *statement* over *rows* in batches; with the rest of the transaction, all of it or nothing.
 
-        As :meth:`ClientSession.execute_many`.
+        As :meth:`ClientSession.execute_many`. Who tries a transaction again makes iterators anew.
         """
-        return await bulk.execute_many(
-            self._session,
-            statement,
+        load = bulk.Load(
             rows,
             batch_rows=batch_rows,
             batch_bytes=batch_bytes,
             parameters=parameters,
             progress=progress,
             timeout=self._limit(timeout),
-            extra=None,
-            lease=self._open(),
         )
+        return await load.run(self._session, statement, extra=None, lease=self._open())
 
     # Beginning and ending
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from .._hints import AsyncContext, check_parameters
 from .._options import fetch_size as fitting_size
-from ..aio._clock import Deadline
+from ..aio._clock import Deadline, bounded
 from ..client import bulk
+from ..client.source import Readings
 from ..client.stream import FetchResult
 from ..exceptions import (
     BoltError,
@@ -609,38 +610,46 @@ class AsyncSession(ResultOwner, AsyncContext):
         batch_bytes: int = bulk.BATCH_BYTES,
         parameters: Mapping[str, Any] | None = None,
         progress: Callable[[int, int | None], object] | None = None,
+        timeout: float | None = None,
     ) -> BulkSummary:
         """Run *query* over *rows* in batches, each a transaction of its own that finds its rows in ``$rows``.
 
-        Arguments, and what is committed when it fails: as :meth:`asyncbolt.ClientSession.execute_many`.
+        Arguments, errors, and what is committed when it fails: as
+        :meth:`asyncbolt.ClientSession.execute_many`. *timeout* (seconds) includes waiting for a connection.
         """
-
         check_query(query)
-        check_parameters(parameters)
-
-        async def work(connection: Connection, extra: Mapping[str, Any]) -> BulkSummary:
-            summary = await bulk.execute_many(
-                connection,
-                str(query),
-                rows,
-                batch_rows=batch_rows,
-                batch_bytes=batch_bytes,
-                parameters=parameters,
-                progress=progress,
-                timeout=None,
-                extra=extra,
-                lease=None,
-            )
-            # The same for each batch: once is enough.
-            remark_on(connection, summary.summary, str(query), self._config.warn_notification_severity)
-            return summary
-
-        summary: BulkSummary = await self._with_connection(
-            _MODES[self._config.default_access_mode], query, work
+        load = bulk.Load(
+            rows,
+            batch_rows=batch_rows,
+            batch_bytes=batch_bytes,
+            parameters=parameters,
+            progress=progress,
+            timeout=timeout,
         )
-        if summary.bookmarks:
-            await self._committed(summary.bookmarks[-1])
-        return summary
+
+        _, timeout_of_query, metadata = _parts(query)
+        await bounded(self._quiet(), load.deadline, load.late)
+        self._busy = True
+        try:
+            mode = _MODES[self._config.default_access_mode]
+            ready = self._ready(mode, metadata, timeout_of_query)
+            connection, extra = await bounded(ready, load.deadline, load.late)
+            try:
+                summary = await load.run(connection, str(query), extra=extra, lease=None)
+                # The same for each batch: once is enough.
+                remark_on(connection, summary.summary, str(query), self._config.warn_notification_severity)
+                return summary
+            except BoltError as error:
+                if error is load.foreign:
+                    raise
+                raise await load.failed(error, connection.failed(error)) from error.__cause__
+            finally:
+                # Also when it failed: what is committed, is.
+                if load.summary.bookmarks:
+                    await self._committed(load.summary.bookmarks[-1])
+        finally:
+            self._busy = False
+            self._let_go()
 
     async def call(self, procedure: str, *arguments: Any) -> FetchResult:
         """Call a procedure, and return all its rows: a list of tuples with ``fields`` and ``summary``.
@@ -779,6 +788,7 @@ class AsyncSession(ResultOwner, AsyncContext):
         retries: Retries | None = None
         last: BaseException | None = None
         told: set[TelemetryAPI] = set()
+        readings = Readings()
         while True:
             try:
                 self._busy = True
@@ -788,6 +798,7 @@ class AsyncSession(ResultOwner, AsyncContext):
                     )
                 finally:
                     self._busy = False
+                transaction._readings = readings
                 try:
                     work = function(transaction, *arguments, **keywords)
                     if not hasattr(work, "__await__") and not inspect.isawaitable(work):
@@ -820,6 +831,7 @@ class AsyncSession(ResultOwner, AsyncContext):
                 delay = retries.next_delay()
                 if delay is None:
                     raise
+                readings.failed()
                 logger.warning("a transaction failed and is tried again in %.3f s: %s", delay, error)
             self._busy = True
             try:

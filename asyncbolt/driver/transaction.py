@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ..client.bulk import BulkSummary
+    from ..client.source import Readings
     from .connection import Connection
     from .session import AsyncSession
 
@@ -63,6 +64,7 @@ class _Transaction(ResultOwner):
         "_error",
         "_fetch_size",
         "_lease",
+        "_readings",
         "_results",
         "_session",
         "_severity",
@@ -79,6 +81,7 @@ class _Transaction(ResultOwner):
         self._error: BaseException | None = None
         self._closed_flag = False
         self._ended = False  # and the session knows
+        self._readings: Readings | None = None  # of the unit of work that it is a try of
 
     def __repr__(self) -> str:
         state = "closed" if self._closed_flag else "failed" if self._error is not None else "open"
@@ -203,27 +206,33 @@ class _Transaction(ResultOwner):
         batch_bytes: int = bulk.BATCH_BYTES,
         parameters: Mapping[str, Any] | None = None,
         progress: Callable[[int, int | None], object] | None = None,
+        timeout: float | None = None,
     ) -> BulkSummary:
         """Run *query* over *rows* in batches, each of which it finds in ``$rows``.
 
-        Arguments as :meth:`asyncbolt.ClientSession.execute_many`. All of it happens with the rest of the
-        transaction, or none.
+        Arguments and errors as :meth:`asyncbolt.ClientSession.execute_many`. All of it happens with the rest
+        of the transaction, or none. In a unit of work that may be tried again, *rows* must be something that
+        can be read again, such as a list, or an iterator that the unit of work makes itself: one that an
+        earlier try has read raises a TransactionError.
         """
         check_plain_query(query)
+        load = bulk.Load(
+            rows,
+            batch_rows=batch_rows,
+            batch_bytes=batch_bytes,
+            parameters=parameters,
+            progress=progress,
+            timeout=timeout,
+        )
         await self._quiet()
-        try:
-            summary = await bulk.execute_many(
-                self._connection,
-                query,
-                rows,
-                batch_rows=batch_rows,
-                batch_bytes=batch_bytes,
-                parameters=parameters,
-                progress=progress,
-                timeout=None,
-                extra=None,
-                lease=self._lease,
+        if self._readings is not None and not self._readings.admit(load.source):
+            raise TransactionError(
+                self,
+                "the rows come from an iterator that an earlier try of this unit of work has read, and what"
+                " is left of it is not all: pass a list, or make the iterator inside the unit of work",
             )
+        try:
+            summary = await load.run(self._connection, query, extra=None, lease=self._lease)
             # The same for each batch: once is enough.
             remark_on(self._connection, summary.summary, query, self._severity)
             return summary
@@ -231,7 +240,9 @@ class _Transaction(ResultOwner):
             self._cancel()
             raise
         except BoltError as error:
-            raise await self._fail(error) from error.__cause__
+            if error is load.foreign:
+                raise
+            raise await load.failed(error, self._fail(error)) from error.__cause__
 
     async def _quiet(self) -> None:
         """Check that a statement may follow, where only one result can be open at a time."""

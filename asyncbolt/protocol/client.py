@@ -441,6 +441,20 @@ class ClientConnection:
             PackError: a parameter cannot be packed.
         """
         rule = self._check(_RUN)
+        return self._send(_RUN, rule, self._run_fields(rule, statement, parameters, extra))
+
+    def pack_run(self, statement: str, parameters: Mapping[str, Any] | None = None, **extra: Any) -> Request:
+        """Return a RUN that is packed and not sent; :meth:`send_again` sends it, if nothing is sent before.
+
+        For who wants to know how long it is (``data``) first. Arguments and errors: as :meth:`send_run`.
+        """
+        rule = self._check(_RUN)
+        data = self._pack(_RUN, self._run_fields(rule, statement, parameters, extra))
+        return Request(_RUN, data, self._sent, rule.failure, _ALL, _LATEST, self.state, self._latest)
+
+    def _run_fields(
+        self, rule: Rule, statement: str, parameters: Mapping[str, Any] | None, extra: dict[str, Any]
+    ) -> tuple[Any, ...]:
         known = self._known()
         options = request_map(known, _RUN, extra) if extra else {}
         if options and rule.success is State.TX_STREAMING:
@@ -453,8 +467,7 @@ class ClientConnection:
             arguments: Any = {}
         else:
             arguments = parameters if type(parameters) is dict else fit_field(known, _RUN, 1, parameters)
-        fields = (text, arguments, options)[: len(known.layouts[_RUN].fields)]
-        return self._send(_RUN, rule, fields)
+        return (text, arguments, options)[: len(known.layouts[_RUN].fields)]
 
     def send_begin(self, **extra: Any) -> Request:
         """Send BEGIN (Bolt 3+). *extra* as in :meth:`send_run`."""

@@ -747,6 +747,24 @@ def test_send_again() -> None:
     assert client.state is State.READY
 
 
+def test_a_run_that_is_packed_and_sent_later() -> None:
+    talk = Dialogue()
+    client = talk.client
+    run = client.pack_run("a", {"p": 1}, db="d")
+    assert client.data_to_send() == b"" and not client.outstanding and client.state is State.READY
+    other = client.pack_run("a", {"p": 1, "more": "x" * 100}, db="d")
+    assert len(other.data) > len(run.data) + 100
+    sent = client.send_again(run)
+    assert sent is not run and list(client.outstanding) == [sent] and client.state is State.STREAMING
+    assert client.data_to_send() == run.data
+    with pytest.raises(LocalProtocolError, match="may not be sent"):
+        client.pack_run("a")
+    twin = Dialogue().client
+    assert twin.send_run("a", {"p": 1}, db="d").data == run.data
+    with pytest.raises(PackError, match=r"\$p: "):
+        Dialogue().client.pack_run("a", {"p": object()})
+
+
 def test_abandoned_records_are_skipped() -> None:
     talk = Dialogue()
     client = talk.client
