@@ -302,8 +302,8 @@ class ClientSession(Link):
             timeout: seconds for everything, waiting for *rows* too.
             options: see :class:`StatementOptions`.
 
-        Raises: as :meth:`fetch`, and what *rows* raise; TypeError when *rows* is no iterable, or a str, bytes or
-        a mapping, which iterate over something else than rows (nothing was sent then). A PackError's path
+        Raises: as :meth:`fetch`, and what *rows* raise; TypeError when *rows* is no iterable, or a str, bytes
+        or a mapping, which iterate over something else than rows (nothing was sent then). A PackError's path
         counts rows from the first of all: ``$rows[120003].when``.
         """
         load = bulk.Load(
