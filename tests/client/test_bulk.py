@@ -357,7 +357,7 @@ async def a_coroutine_function(done, total):
         ({"timeout": -1}, ValueError, "timeout is 0 or more seconds"),
         ({"timeout": float("nan")}, ValueError, "timeout is 0 or more seconds"),
     ],
-    ids=str,
+    ids=lambda value: ", ".join(value) if isinstance(value, dict) else "",
 )
 @aiotest
 async def test_options_are_checked_where_they_are_given(options, error, text):

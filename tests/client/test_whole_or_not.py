@@ -95,7 +95,7 @@ async def test_fetch_sizes_that_make_sense(size):
 NO_TIMES = [math.nan, -1, -0.001, "5", b"5", True, [], object()]
 
 
-@pytest.mark.parametrize("timeout", NO_TIMES, ids=repr)
+@pytest.mark.parametrize("timeout", NO_TIMES, ids=lambda value: type(value).__name__)
 @aiotest
 async def test_timeout(timeout):
     async with WireServer() as server, client(server) as session:
@@ -140,7 +140,7 @@ async def test_timeout(timeout):
                 await pool.close(timeout=timeout)
 
 
-@pytest.mark.parametrize("timeout", [50, 50.0, decimal.Decimal(50), math.inf, Integer(50)], ids=repr)
+@pytest.mark.parametrize("timeout", [50, 50.0, decimal.Decimal(50), math.inf, Integer(50)], ids=lambda value: type(value).__name__)
 @aiotest(loops=LOOPS)
 async def test_timeouts_that_make_sense(timeout):
     async with WireServer() as server, client(server, timeout=timeout) as session:
