@@ -35,6 +35,7 @@ cdef class Packer:
     cdef int check_depth(self, Py_ssize_t depth) except -1
     cdef int write_other(self, object value, Py_ssize_t depth) except -1
     cdef object slot(self, object value, Py_ssize_t offset, str kind, str name)
+    cdef object lacks(self, str kind, str name)
     cdef int write_int(self, object value) except -1
     cdef int write_whole(self, object value, str fault) except -1
     cdef int write_number(self, long long value) except -1

@@ -113,17 +113,22 @@ cdef extern from *:
         Py_INCREF(value);
         *(PyObject **)((char *)self + offset) = value;
     }
-    /* What a slot holds, or NotImplemented where it holds nothing. */
+    /* Whether a slot holds something. */
+    static inline int bolt_holds(PyObject *self, Py_ssize_t offset) {
+        return *(PyObject **)((char *)self + offset) != NULL;
+    }
+    /* What a slot holds that does hold something: None where another thread has emptied it since. */
     static inline PyObject *bolt_peek(PyObject *self, Py_ssize_t offset) {
         PyObject *value;
     #ifdef Py_GIL_DISABLED
         Py_BEGIN_CRITICAL_SECTION(self);
-    #endif
         value = *(PyObject **)((char *)self + offset);
-        if (value == NULL) value = Py_NotImplemented;
+        if (value == NULL) value = Py_None;
         Py_INCREF(value);
-    #ifdef Py_GIL_DISABLED
         Py_END_CRITICAL_SECTION();
+    #else
+        value = *(PyObject **)((char *)self + offset);
+        Py_INCREF(value);
     #endif
         return value;
     }
@@ -197,6 +202,7 @@ cdef extern from *:
     Py_ssize_t bolt_slot(object cls, const char *name) except -1
     object bolt_new(object cls)
     void bolt_fill(object self, Py_ssize_t offset, object value)
+    bint bolt_holds(object self, Py_ssize_t offset)
     object bolt_peek(object self, Py_ssize_t offset)
     int bolt_dict_next(object, Py_ssize_t *, PyObject **, PyObject **)
     object bolt_cast(object kind, object row, bint hide)
@@ -226,7 +232,6 @@ cdef extern from "Python.h":
     bint PyTuple_Check(object)
     bint PyUnicode_Check(object)
     PyObject *Py_None
-    PyObject *Py_NotImplemented
     PyObject *Py_True
     PyObject *Py_False
 
@@ -488,10 +493,12 @@ cdef class Packer:
 
     cdef inline object slot(self, object value, Py_ssize_t offset, str kind, str name):
         """What a slot of one of our classes holds; it may have been emptied."""
-        cdef object found = bolt_peek(value, offset)
-        if <PyObject *>found == Py_NotImplemented:
-            self.refuse(errors.missing(kind, name))
-        return found
+        if bolt_holds(value, offset):
+            return bolt_peek(value, offset)
+        return self.lacks(kind, name)
+
+    cdef object lacks(self, str kind, str name):
+        self.refuse(errors.missing(kind, name))
 
     cdef int write_whole(self, object value, str fault) except -1:
         """Write what must be an integer; a subclass's own methods are not asked."""
