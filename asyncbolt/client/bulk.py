@@ -14,7 +14,7 @@ from .._options import seconds, whole
 from ..aio._clock import Deadline, TimeoutExpired, bounded
 from ..exceptions import BoltError, PackError
 from ..packstream import pack
-from .lane import QUEUED, Group, Lease, Statement
+from .lane import QUEUED, Carried, Group, Lease, Statement
 from .sizing import Measured, Sizing
 from .source import first_of, source_of
 
@@ -389,6 +389,8 @@ class Load:
         """Take the answer of the oldest batch."""
         batch = self._flight[0]
         error = batch.answer.exception()
+        if isinstance(error, Carried):
+            error = error.error
         if error is not None:
             self._failed = batch
             raise _renumbered(error, batch) from error.__cause__

@@ -74,6 +74,7 @@ class Link:
         self._silence: float | None = None  # seconds without a byte after which an answer is given up
         self._silence_timer: asyncio.TimerHandle | None = None
         self._closing = None
+        self._end_timer: asyncio.TimerHandle | None = None
         self._logged_in = False
         self._held.clear()
         protocol._own(self)
@@ -176,6 +177,16 @@ class Link:
     def _abort(self, error: BaseException) -> None:
         self._lane.close()
         self._cut(error)
+
+    def finish(self, seconds: float) -> None:
+        """Say GOODBYE and close, without waiting. Nothing may be under way; it is cut after *seconds*."""
+        transport = self._protocol.transport
+        self._lane.close()
+        if transport is not None:
+            self._say_goodbye(self._protocol)
+            transport.close()
+            # A peer that does not read, or does not end its TLS, keeps the transport open.
+            self._end_timer = self._loop.call_later(seconds, transport.abort)
 
     def forsake(self) -> None:
         """Close the connection without its event loop, which is closed or runs no more."""
@@ -468,6 +479,9 @@ class Link:
 
     def connection_closed(self) -> None:
         """Called by the protocol: the transport is gone."""
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+            self._end_timer = None
         self._lost(self._connection.error or ServiceUnavailable("the connection is closed"))
 
     # ---------------------------------------------------------------- waiting

@@ -443,16 +443,11 @@ class Connection(Link):
     def kill(self) -> None:
         """Cut it at once."""
         if self.pool.closed:
-            self._lane.close()
-            self._break(ServiceUnavailable("the driver was closed"))
+            self._abort(ServiceUnavailable("the driver was closed"))
         else:
             self.abort()
 
-    async def bye(self, timeout: float) -> None:
-        """Say GOODBYE and close, within *timeout* seconds."""
-        self.close(timeout=timeout)
-        try:
-            await self.wait_closed()
-        except asyncio.CancelledError:
-            self.abort()
-            raise
+    def connection_closed(self) -> None:
+        """Called by the protocol: the transport is gone."""
+        super().connection_closed()
+        self.pool.gone(self)

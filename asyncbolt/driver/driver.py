@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from .._hints import AsyncContext, keywords_only, unknown_arguments
-from ..aio._clock import CLOSE_TIMEOUT, seen
+from ..aio._clock import CLOSE_TIMEOUT, Deadline
 from ..exceptions import ConfigurationError, DriverError, Neo4jError
 from .addressing import Address
 from .auth import AsyncAuthManagers
@@ -45,6 +45,9 @@ __all__ = ["AsyncBoltDriver", "AsyncDriver", "AsyncGraphDatabase", "AsyncNeo4jDr
 _T = TypeVar("_T")
 
 _DEFAULT: Final[Any] = object()
+
+# How often other event loops are looked at, whether they have closed their connections.
+_ELSEWHERE_SECONDS: Final = 0.01
 
 # What a server says of credentials that are not good.
 _REFUSALS: Final = frozenset(
@@ -152,37 +155,33 @@ class AsyncDriver(AsyncContext):
             self._pools, self._kept = {}, set()
             self._latest = None
         here = asyncio.get_running_loop()
-        elsewhere: dict[asyncio.Future[None], Pool] = {}
+        elsewhere: list[Pool] = []
         mine: list[Pool] = []
         for pool in pools:
             loop = pool.loop
             if loop is here:
                 mine.append(pool)
-            elif loop.is_closed() or not loop.is_running():
-                pool.abandon(shut=True)
-            else:
-                closing = pool.close()
-                try:
-                    future = asyncio.run_coroutine_threadsafe(closing, loop)
-                except RuntimeError:
-                    closing.close()  # it was closed meanwhile
-                    pool.abandon(shut=True)
-                else:
-                    elsewhere[asyncio.wrap_future(future)] = pool
+                continue
+            try:
+                if loop.is_running():
+                    # No task: the loop may be about to end, and would leave it unfinished.
+                    loop.call_soon_threadsafe(pool.shut, seconds)
+                    elsewhere.append(pool)
+                    continue
+            except RuntimeError:
+                pass  # it was closed meanwhile
+            pool.abandon(shut=True)
+        deadline = Deadline(here, seconds)
         try:
             for pool in mine:
                 await pool.close(seconds)
+            # A loop may be busy, or end before it comes to it, which nobody would be told.
+            while not deadline.over and any(map(_is_closing, elsewhere)):  # noqa: ASYNC110
+                await asyncio.sleep(_ELSEWHERE_SECONDS)
         finally:
-            if elsewhere:
-                # A loop may be busy, or stop before it comes to it.
-                try:
-                    await asyncio.wait(elsewhere, timeout=seconds)
-                finally:
-                    for end, pool in elsewhere.items():
-                        end.add_done_callback(seen)
-                        if not end.done():
-                            end.cancel()
-                            pool.abandon(shut=True)
+            for pool in elsewhere:
+                if pool.living:
+                    pool.abandon(shut=True)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -501,6 +500,11 @@ class AsyncNeo4jDriver(AsyncDriver):
         if context is None:
             raise ConfigurationError(f"{self._target.scheme} does not route")
         return RoutedPool(self._shared, self._target.address, context)
+
+
+def _is_closing(pool: Pool) -> bool:
+    """Whether *pool* has connections that its event loop, another one, can still close."""
+    return pool.living and pool.loop.is_running() and not pool.loop.is_closed()
 
 
 async def _work(

@@ -216,6 +216,8 @@ class Pool:
         self._keep = shared.keep
         self._openings: set[asyncio.Task[Connection]] = set()
         self._background: set[asyncio.Task[Any]] = set()
+        self._living: set[Connection] = set()  # those whose transport is open, in the pool or closing
+        self._gone: asyncio.Future[None] | None = None  # somebody waits until one of them is gone
         self._opened = self._closed_count = self._acquired = self._timed_out = 0
         # Of the connections that there are, how many route by themselves, and how many do not.
         self._self_routing = self._not_self_routing = 0
@@ -509,6 +511,7 @@ class Pool:
             connection.kill()
             raise ConnectionPoolError("the driver is closed")
         connection.counted = True
+        self._living.add(connection)
         host.connections.add(connection)
         self._keep(self)
         self._opened += 1
@@ -685,7 +688,7 @@ class Pool:
         if connection.lost or not connection.clean:
             connection.kill()
         else:
-            self._spawn(connection.bye(CLOSE_TIMEOUT))
+            connection.finish(CLOSE_TIMEOUT)
 
     def _uncount(self, connection: Connection) -> None:
         connection.counted = False
@@ -748,11 +751,25 @@ class Pool:
             await life.aclose()  # calls _shut()
 
     async def _shut(self) -> None:
+        seconds = self._closing_seconds
+        self.shut(seconds)
+        deadline = Deadline(self.loop, seconds)
+        try:
+            while self._living and not deadline.over:
+                gone = self._gone = self.loop.create_future()
+                await asyncio.wait((gone,), timeout=deadline.remaining())
+        finally:
+            for connection in tuple(self._living):
+                connection.kill()
+        if self._background:
+            # Nothing of it has to wait for a peer any more.
+            await asyncio.wait(tuple(self._background), timeout=_IMPATIENCE)
+
+    def shut(self, seconds: float) -> None:
+        """Close every connection, without waiting for it; they are cut after *seconds*."""
         self.closed = True
         for task in self._openings:
             task.cancel()
-        ends: list[Coroutine[Any, Any, Any]] = []
-        connections: list[Connection] = []
         for host in list(self._hosts.values()):
             while host.waiters:
                 waiter = host.waiters.popleft()
@@ -760,24 +777,21 @@ class Pool:
                     waiter.set_exception(ConnectionPoolError("the driver is closed"))
             for connection in list(host.connections):
                 self._uncount(connection)
-                connections.append(connection)
                 if connection.lost or not connection.clean:
                     connection.kill()
-                    ends.append(connection.wait_closed())
                 else:
-                    ends.append(connection.bye(self._closing_seconds))
-        for end in ends:
-            self._spawn(end)
-        try:
-            if self._background:
-                await asyncio.wait(tuple(self._background), timeout=self._closing_seconds)
-        finally:
-            for connection in connections:
-                if not connection.lost:
-                    connection.kill()
-        if self._background:
-            # Nothing of it has to wait for a peer any more.
-            await asyncio.wait(tuple(self._background), timeout=_IMPATIENCE)
+                    connection.finish(seconds)
+
+    @property
+    def living(self) -> bool:
+        """Whether connections are open, also such as are being closed."""
+        return bool(self._living)
+
+    def gone(self, connection: Connection) -> None:
+        """Called by a connection: its transport is closed."""
+        self._living.discard(connection)
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
 
     def abandon(self, *, shut: bool) -> None:
         """Let go of every connection without its event loop, which is closed, stopped or another process's.
@@ -785,12 +799,12 @@ class Pool:
         With *shut* the server is told; without, the connection may still be in use elsewhere.
         """
         self._life = None
-        hosts, self._hosts = self._hosts, {}
-        for host in hosts.values():
-            for connection in list(host.connections):
-                connection.counted = False
-                if shut:
-                    connection.forsake()
+        self._hosts = {}
+        living, self._living = self._living, set()
+        for connection in tuple(living):
+            connection.counted = False
+            if shut:
+                connection.forsake()
 
 
 class DirectPool(Pool):

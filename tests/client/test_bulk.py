@@ -339,20 +339,20 @@ async def a_coroutine_function(done, total):
 @pytest.mark.parametrize(
     "options, error, text",
     [
-        ({"batch_rows": 1000.0}, TypeError, "batch_rows is a whole number of at least 1, not 1000.0"),
-        ({"batch_rows": True}, TypeError, "batch_rows is a whole number of at least 1, not True"),
-        ({"batch_rows": "10"}, TypeError, "batch_rows is a whole number"),
-        ({"batch_rows": None}, TypeError, "batch_rows is a whole number"),
-        ({"batch_rows": 0}, ValueError, "batch_rows is at least 1, not 0"),
-        ({"batch_rows": -1}, ValueError, "batch_rows is at least 1, not -1"),
-        ({"batch_bytes": 1e6}, TypeError, "batch_bytes is a whole number"),
-        ({"batch_bytes": False}, TypeError, "batch_bytes is a whole number"),
+        ({"batch_rows": 1000.0}, TypeError, "batch_rows is an integer, not float"),
+        ({"batch_rows": True}, TypeError, "batch_rows is an integer, not bool"),
+        ({"batch_rows": "10"}, TypeError, "batch_rows is an integer"),
+        ({"batch_rows": None}, TypeError, "batch_rows is an integer"),
+        ({"batch_rows": 0}, ValueError, "batch_rows is at least 1 and"),
+        ({"batch_rows": -1}, ValueError, "batch_rows is at least 1 and"),
+        ({"batch_bytes": 1e6}, TypeError, "batch_bytes is an integer"),
+        ({"batch_bytes": False}, TypeError, "batch_bytes is an integer"),
         ({"batch_bytes": 0}, ValueError, "batch_bytes is at least 1"),
-        ({"parameters": 5}, TypeError, "parameters are a mapping, not int"),
-        ({"parameters": [("a", 1)]}, TypeError, "parameters are a mapping, not list"),
+        ({"parameters": 5}, TypeError, "parameters are a mapping .* not int"),
+        ({"parameters": [("a", 1)]}, TypeError, "parameters are a mapping .* not list"),
         ({"progress": 5}, TypeError, "progress is a plain function"),
         ({"progress": a_coroutine_function}, TypeError, "progress is a plain function"),
-        ({"timeout": "5"}, TypeError, "timeout is a number of seconds, not '5'"),
+        ({"timeout": "5"}, TypeError, "timeout is a number of seconds, not str"),
         ({"timeout": True}, TypeError, "timeout is a number of seconds"),
         ({"timeout": -1}, ValueError, "timeout is 0 or more seconds"),
         ({"timeout": float("nan")}, ValueError, "timeout is 0 or more seconds"),
@@ -465,8 +465,10 @@ async def test_what_waits_for_somebody_else_does_not_happen_when_the_time_is_ove
     async with WireServer() as server, asyncbolt.connect(server.uri) as session:
         async with session.transaction() as transaction:
             await transaction.execute("CREATE x")
+            # Another task's: this one would wait for itself.
+            other = asyncio.create_task(session.execute_many("COUNT", range(100), timeout=0.05))
             with pytest.raises(TimeoutError) as caught:
-                await session.execute_many("COUNT", range(100), timeout=0.05)
+                await other
             assert located(caught.value) == (0, 0)
         await session.fetch("ROWS 1")
         assert server.batches == []

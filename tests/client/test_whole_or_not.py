@@ -140,7 +140,11 @@ async def test_timeout(timeout):
                 await pool.close(timeout=timeout)
 
 
-@pytest.mark.parametrize("timeout", [50, 50.0, decimal.Decimal(50), math.inf, Integer(50)], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "timeout",
+    [50, 50.0, decimal.Decimal(50), math.inf, Integer(50)],
+    ids=lambda value: type(value).__name__,
+)
 @aiotest(loops=LOOPS)
 async def test_timeouts_that_make_sense(timeout):
     async with WireServer() as server, client(server, timeout=timeout) as session:

@@ -351,11 +351,11 @@ async def test_arguments_are_checked_before_anything_is_sent() -> None:
                 await target.execute_many("LOAD", [1], batch_rows=1000.0)  # type: ignore[arg-type]
             with pytest.raises(TypeError, match="timeout"):
                 await target.execute_many("LOAD", [1], timeout="1")  # type: ignore[arg-type]
-            with pytest.raises(TypeError, match="a query is a string"):
+            with pytest.raises(TypeError, match=r"query .*is a string|query is .*string"):
                 await target.execute_many(5, [1])  # type: ignore[arg-type]
-            with pytest.raises(TypeError, match="a query is a string"):
+            with pytest.raises(TypeError, match=r"query .*is a string|query is .*string"):
                 await target.execute_many([1], "LOAD $rows")  # type: ignore[arg-type]
-        with pytest.raises(TypeError, match="a query is a string"):
+        with pytest.raises(TypeError, match=r"query .*is a string|query is .*string"):
             async with await session.begin_transaction() as tx:
                 await tx.execute_many(asyncbolt.Query("LOAD"), [1])
         assert (Loads.calls, Loads.kept) == (0, [])

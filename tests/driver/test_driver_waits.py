@@ -59,6 +59,21 @@ def short_resets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening.Opener.__init__, "__kwdefaults__", {**defaults, "reset_timeout": SHORT})
 
 
+async def fetched(driver: asyncbolt.AsyncDriver, statement: str = "NUMBERS", **options: Any) -> Any:
+    async with driver.session(**options) as session:
+        return await session.fetch(statement)
+
+
+async def ran(driver: asyncbolt.AsyncDriver) -> Any:
+    async with driver.session() as session:
+        return await session.run("NUMBERS")
+
+
+async def began(driver: asyncbolt.AsyncDriver) -> Any:
+    async with driver.session() as session:
+        return await session.begin_transaction()
+
+
 # ---------------------------------------------------------------- acquiring
 
 
@@ -75,9 +90,9 @@ async def test_a_connection_is_there_in_time_or_not(kind: str, scheme: str) -> N
                 driver.get_server_info(),
                 driver.supports_multi_db(),
                 driver.execute_query("NUMBERS"),
-                driver.session().run("NUMBERS"),
-                driver.session(database="x").fetch("NUMBERS"),
-                driver.session().begin_transaction(),
+                ran(driver),
+                fetched(driver, database="x"),
+                began(driver),
             ]
             outcomes = await ends_within(2 * SHORT, asyncio.gather(*waits, return_exceptions=True))
             for outcome in outcomes:
@@ -112,7 +127,7 @@ async def test_idle_connections_that_are_dead_are_noticed_once(idle: int) -> Non
             await session.close()
         assert (await settled(driver)).idle == idle
         stall(proxy)
-        assert len(await ends_within(1.0, driver.session().fetch("NUMBERS"))) == 3
+        assert len(await ends_within(1.0, fetched(driver))) == 3
         stats = await settled(driver)
         assert (stats.opened, stats.closed, stats.idle) == (idle + 1, idle, 1)
 
@@ -124,7 +139,7 @@ async def test_one_limit_for_all_steps_of_an_idle_connection() -> None:
         await driver.execute_query("NUMBERS")
         stall(proxy, new=True)
         with pytest.raises(ConnectionAcquisitionTimeoutError):
-            await ends_within(SHORT, driver.session().fetch("NUMBERS"))
+            await ends_within(SHORT, fetched(driver))
 
 
 @aiotest
@@ -202,7 +217,7 @@ async def test_functions_of_the_user_that_hang(what: str) -> None:
             f"bolt://127.0.0.1:{port}", connection_acquisition_timeout=SHORT, **options
         ) as driver:
             with pytest.raises(ConnectionAcquisitionTimeoutError, match="gave no answer"):
-                await ends_within(SHORT, driver.session(**session).fetch("NUMBERS"))
+                await ends_within(SHORT, fetched(driver, **session))
             assert (await settled(driver)).in_use == 0
             hanging.over.set()
             await until(lambda: not hanging.waiting)
@@ -421,7 +436,7 @@ async def test_closing_a_driver_ends_what_waits_for_it() -> None:
         driver = driver_of(port, max_connection_pool_size=1)
         waiting = [
             asyncio.create_task(step)
-            for step in (driver.execute_query("X"), driver.session().run("X"), driver.verify_connectivity())
+            for step in (driver.execute_query("X"), ran(driver), driver.verify_connectivity())
         ]
         for _ in range(10):
             await asyncio.sleep(0)
@@ -488,7 +503,7 @@ async def test_a_silent_member_has_its_share_and_is_not_asked_again(kind: str) -
                     break
             assert len(readers) == 1
             rows = await ends_within(
-                0.8, asyncio.gather(*(driver.session().fetch("NUMBERS") for _ in range(20)))
+                0.8, asyncio.gather(*(fetched(driver) for _ in range(20)))
             )
             assert len(rows) == 20
 
@@ -499,9 +514,8 @@ async def test_a_silent_member_alone_is_retried_elsewhere() -> None:
     limit = {"connection_acquisition_timeout": SHORT, "initial_retry_delay": 0.01}
     async with peer(KINDS["silent"]) as bad, cluster(ROUTE=[0], READ=[0], WRITE=[bad]) as port:
         async with driver_of(port, "neo4j", **limit) as driver:
-            session = driver.session()
             with pytest.raises(ConnectionAcquisitionTimeoutError) as caught:
-                await ends_within(2 * SHORT, session.fetch("NUMBERS"))
+                await ends_within(2 * SHORT, fetched(driver))
             assert caught.value.is_retryable()
             assert not driver._pool().tables[None].writers
 
@@ -520,7 +534,7 @@ async def test_a_router_that_is_silent_at_route_is_not_waited_for_long(
         port = server.sockets[0].getsockname()[1]
         async with driver_of(port, "neo4j", connection_acquisition_timeout=SHORT) as driver:
             with pytest.raises(ServiceUnavailable, match="gave no routing table"):
-                await ends_within(2 * SHORT, driver.session().fetch("NUMBERS"))
+                await ends_within(2 * SHORT, fetched(driver))
 
 
 @aiotest
@@ -558,7 +572,7 @@ async def test_why_a_member_was_lost_is_told() -> None:
     async with cluster(ROUTE=[0], READ=[0], WRITE=[1]) as port:
         async with driver_of(port, "neo4j", max_transaction_retry_time=0) as driver:
             with pytest.raises(SessionExpired, match=r"127\.0\.0\.1:1: cannot connect") as caught:
-                await driver.session().fetch("X")
+                await fetched(driver, "X")
             assert caught.value.is_retryable()
 
 
