@@ -229,6 +229,20 @@ class Link:
         if self._idle_waiter is not None and self._idle_waiter.done():
             self._idle_waiter = None
 
+    def when_settled(self, function: Callable[[], None]) -> None:
+        """Call *function*, once, when everything is answered or the connection is lost."""
+        waiter = self._idle_waiter
+        if waiter is None or waiter.done():
+            waiter = self._idle_waiter = self._loop.create_future()
+
+        def settled(waiter: asyncio.Future[None]) -> None:
+            if self._idle_waiter is waiter:
+                self._idle_waiter = None
+            function()
+
+        waiter.add_done_callback(settled)
+        self._schedule()
+
     async def _close(self, lane: Lane, protocol: BoltClientProtocol, timeout: float) -> None:
         deadline = Deadline(self._loop, timeout)
         try:

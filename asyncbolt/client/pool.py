@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .._hints import AsyncContext, Awaited, keywords_only, reason
 from .._options import seconds, whole
-from ..aio._clock import CLOSE_TIMEOUT, Deadline, TimeoutExpired, bounded, seen
+from ..aio._clock import CLOSE_TIMEOUT, Deadline, TimeoutExpired, seen
 from ..exceptions import (
     BoltError,
     ConfigurationError,
@@ -34,6 +34,8 @@ _TRUSTED_SECONDS: Final = 30.0
 _PING_SECONDS: Final = 5.0
 # One that is silent while it is being reset is given up after so many seconds when others wait for its place.
 _IMPATIENCE: Final = 1.0
+# Seconds in which connecting ends when it is given up.
+_GRACE: Final = 0.2
 
 
 class _Entry:
@@ -279,6 +281,12 @@ class Pool(AsyncContext):
         if not deadline.over:
             await asyncio.wait((cleaning,), timeout=deadline.remaining())
 
+    async def _leave(self, session: ClientSession, error: BaseException | None, deadline: Deadline) -> None:
+        """Give *session* back after *error*; who cancels waits for nothing more."""
+        if isinstance(error, asyncio.CancelledError):
+            deadline = Deadline(self._running_loop(), 0.0)
+        await self._release(session, deadline)
+
     async def _acquire(self, timeout: float | None) -> ClientSession:
         if self._closing:
             raise ConnectionPoolError("the pool is closed")
@@ -343,6 +351,9 @@ class Pool(AsyncContext):
         except BaseException as error:
             self._stop_opening(task)
             self._vacate()
+            if not task.done():
+                # It ends at once, and before this does: the loop may be about to end too.
+                await asyncio.wait((task,), timeout=_GRACE)
             if isinstance(error, TimeoutExpired) and deadline.over:
                 text = f"no new connection in time: {reason(error)}"
                 raise ConnectionAcquisitionTimeoutError(text) from error
@@ -549,13 +560,14 @@ class Pool(AsyncContext):
         )
         limits = [limit for limit in (self._timeout, load.deadline.remaining()) if limit is not None]
         session = await self._acquire(min(limits, default=None))
+        error: BaseException | None = None
         try:
             return await session._load(load, statement, options)
+        except BaseException as raised:
+            error = raised
+            raise
         finally:
-            try:
-                await bounded(self.release(session), load.deadline, "")
-            except TimeoutExpired:
-                pass  # it is cleaned in the background
+            await self._leave(session, error, load.deadline)
 
 
 class Acquiring(Awaited):
@@ -587,9 +599,7 @@ class Acquiring(Awaited):
         if session is not None:
             self._session = None
             pool = self._pool
-            # Who cancels waits for nothing more.
-            cancelled = kind is not None and issubclass(kind, asyncio.CancelledError)
-            await pool._release(session, Deadline(pool._running_loop(), 0.0 if cancelled else self._timeout))
+            await pool._leave(session, error, Deadline(pool._running_loop(), self._timeout))
 
 
 def _time_out(waiter: asyncio.Future[Any], timeout: float | None, size: int) -> None:

@@ -68,6 +68,10 @@ class AuthToken(dict[str, Any]):
     __str__ = __repr__
 
 
+# Seconds in which connecting ends when it is given up.
+_GRACE: Final = 0.2
+
+
 class _Reconnection:
     """Connecting again, and how many wait for it."""
 
@@ -419,6 +423,7 @@ class ClientSession(Link, AsyncContext):
             again.waiting -= 1
             if not again.waiting and not task.done():
                 task.cancel()
+                await asyncio.wait((task,), timeout=_GRACE)
         if not task.done() or (task.cancelled() and not again.closed):
             raise TimeoutExpired(f"not connected again within {timeout} s")
         if task.cancelled():

@@ -158,6 +158,7 @@ class Transaction(AsyncContext):
         try:
             await session._bounded(future, self._timeout)
         except (asyncio.CancelledError, TimeoutExpired):
+            session._abandon(begin)
             self._give_up()
             raise
 

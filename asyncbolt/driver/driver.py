@@ -140,6 +140,11 @@ class AsyncDriver(AsyncContext):
         pools = getattr(self, "_pools", None)
         if pools and not self._closed and not sys.is_finalizing():
             warnings.warn(f"{self!r} was dropped without close()", ResourceWarning, stacklevel=2, source=self)
+            for loop, pool in pools.items():
+                try:
+                    loop.call_soon_threadsafe(pool.shut, CLOSE_TIMEOUT)
+                except RuntimeError:
+                    pool.abandon(shut=True)  # the loop is closed
 
     async def close(self) -> None:
         """Close every connection, also those of other event loops. Sessions that are in use fail.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ _CHECK_SECONDS: Final = 5.0
 # A connection that is silent while it is being cleaned is given up after so many seconds when others wait for
 # its place; otherwise when its own limits are over.
 _IMPATIENCE: Final = 1.0
+# Seconds in which connecting ends when it is given up.
+_GRACE: Final = 0.2
 
 # Handshakes that fail so may succeed the next time.
 _PASSING: Final = (HandshakeReason.CLOSED_BEFORE_REPLY, HandshakeReason.INCOMPLETE)
@@ -223,10 +226,15 @@ class Pool:
         self._self_routing = self._not_self_routing = 0
         self._closing_seconds = CLOSE_TIMEOUT
         self._life: AsyncGenerator[None, None] | None = self._until_loop_ends()
+        hooks = sys.get_asyncgen_hooks()
+        # The loop is to know of it; but when the pool is dropped, in whatever thread, nothing is to be done.
+        sys.set_asyncgen_hooks(finalizer=_do_nothing)
         try:
             self._life.__anext__().send(None)
         except StopIteration:
             pass
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
 
     async def _until_loop_ends(self) -> AsyncGenerator[None, None]:
         # asyncio.run() and its like close the asynchronous generators of their loop before they close that:
@@ -492,17 +500,19 @@ class Pool:
                 )
             connection = task.result()
         except BaseException as error:
-            if not task.done():
-                task.cancel()
-                self._background.add(task)
-                task.add_done_callback(self._opened_in_vain)
-            elif not task.cancelled() and task.exception() is None:
-                task.result().kill()
             host.opening -= 1
             self._vacant(host)
             if isinstance(error, (ServiceUnavailable, ConnectionAcquisitionTimeoutError)):
                 # Silence is a reason to ask somebody else the next time.
                 self.unreachable(host.address, error)
+            if not task.done():
+                task.cancel()
+                self._background.add(task)
+                task.add_done_callback(self._opened_in_vain)
+                # It ends at once, and before this does: the loop may be about to end too.
+                await asyncio.wait((task,), timeout=_GRACE)
+            elif not task.cancelled() and task.exception() is None:
+                task.result().kill()
             raise
         finally:
             self._openings.discard(task)
@@ -638,7 +648,7 @@ class Pool:
             if connection.clean:
                 self._put_back(connection)
             else:
-                self._spawn(self._clean(connection))
+                self._clean(connection)
             return
         self._retire(connection)
 
@@ -653,27 +663,37 @@ class Pool:
         connection.idle_since = clock.monotonic()
         host.idle.append(connection)
 
-    async def _clean(self, connection: Connection) -> None:
-        """Wait until nothing is under way any more, then take the connection back.
+    def _clean(self, connection: Connection) -> None:
+        """Take the connection back when nothing is under way any more.
 
         What was given up there is timed by the connection itself; a silent one is not waited for so long when
-        others wait for its place.
+        others wait for its place. No task does it, which a loop that ends would leave behind.
         """
-        try:
-            while not (connection.clean or connection.lost):
-                received = connection.bytes_received
-                await connection.settle(_IMPATIENCE)
-                silent = connection.bytes_received == received and not (connection.clean or connection.lost)
-                if silent and self._wanted(connection.address):
-                    connection.kill()
-        except BaseException:
-            connection.kill()
-            raise
-        if connection.counted:
-            if connection.usable and connection.clean and not self.closed:
+        connection.when_settled(lambda: self._cleaned(connection))
+        self._look_later(connection)
+
+    def _cleaned(self, connection: Connection) -> None:
+        if not connection.counted:
+            return
+        if connection.usable and not self.closed:
+            if connection.clean:
                 self._put_back(connection)
             else:
-                self._retire(connection)
+                self._clean(connection)
+        else:
+            self._retire(connection)
+
+    def _look_later(self, connection: Connection) -> None:
+        self.loop.call_later(_IMPATIENCE, self._look_at, connection, connection.bytes_received)
+
+    def _look_at(self, connection: Connection, received: int) -> None:
+        """See how cleaning gets on."""
+        if connection.clean or connection.lost or not connection.counted:
+            return
+        if connection.bytes_received == received and self._wanted(connection.address):
+            connection.kill()
+        else:
+            self._look_later(connection)
 
     def _wanted(self, address: Address) -> bool:
         """Whether somebody waits for a connection to *address*."""
@@ -723,16 +743,6 @@ class Pool:
     def _forget(self, host: _Host) -> None:
         if host.empty and self._hosts.get(host.address) is host:
             del self._hosts[host.address]
-
-    def _spawn(self, step: Coroutine[Any, Any, Any]) -> None:
-        task: asyncio.Task[Any] = self.loop.create_task(step)
-        self._background.add(task)
-        task.add_done_callback(self._background_done)
-
-    def _background_done(self, task: asyncio.Task[Any]) -> None:
-        self._background.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("a connection could not be cleaned up", exc_info=task.exception())
 
     # ---------------------------------------------------------------- the end
 
@@ -817,6 +827,10 @@ class DirectPool(Pool):
 
     async def write_failure(self, address: Address, database: str | None) -> None:
         logger.warning("%s takes no writes", address)
+
+
+def _do_nothing(generator: AsyncGenerator[Any, Any]) -> None:
+    pass
 
 
 def _drop_done(waiters: deque[asyncio.Future[Connection | None]]) -> None:
