@@ -49,8 +49,12 @@ suppress_warnings = ["myst.xref_missing", "ref.python"]
 
 
 def _without_private_bases(app, name, kind, options, bases):
-    """Bases that only make errors better are of no interest to readers."""
-    bases[:] = [base for base in bases if getattr(base, "__module__", "") != "asyncbolt._hints"] or [object]
+    """Bases of modules that begin with an underscore are of no interest to readers."""
+    bases[:] = [base for base in bases if not _is_private(getattr(base, "__module__", ""))] or [object]
+
+
+def _is_private(module):
+    return module.startswith("asyncbolt._")
 
 
 def setup(app):

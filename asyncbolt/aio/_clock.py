@@ -60,6 +60,11 @@ class Deadline:
         remaining = self.remaining()
         return self if remaining is None or parts <= 1 else Deadline(self._loop, remaining / parts)
 
+    def more(self, seconds: float) -> Deadline:
+        """Return a deadline *seconds* later than this one."""
+        remaining = self.remaining()
+        return self if remaining is None else Deadline(self._loop, remaining + seconds)
+
     def put_off(self, seconds: float) -> None:
         """Give *seconds* more: what took them does not count."""
         if self._end is not None:

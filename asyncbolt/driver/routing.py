@@ -6,10 +6,10 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from ..aio._clock import Deadline, TimeoutExpired, bounded
+from ..aio._clock import Deadline, TimeoutExpired, bounded, seen
 from ..client.uri import DEFAULT_PORT
 from ..exceptions import (
     ConfigurationError,
@@ -35,8 +35,9 @@ __all__ = ["RoutedPool", "RoutingTable"]
 
 logger = logging.getLogger("asyncbolt.driver")
 
-# So many seconds more than a connection a router's answer may take.
-_ROUTE_SECONDS: Final = 5.0
+# A router may have to ask others. Its answer has as much time again as a connection, while it says something;
+# when it is silent, so many seconds more than a connection.
+_ROUTE_GRACE: Final = 0.3
 
 # So long a table is kept after it has expired.
 _PURGE_SECONDS: Final = 30.0
@@ -235,10 +236,9 @@ class RoutedPool(Pool):
         first = table is None or table.no_writers
         order = [self.address, *known] if first else [*known, self.address]
         deadline = want.deadline(self.loop)
-        # Their answers may take longer, since they may have to ask others.
         endless = deadline.timeout is None
         limit = Deadline(
-            self.loop, self.config.connection_timeout if endless else want.timeout + _ROUTE_SECONDS
+            self.loop, self.config.connection_timeout if endless else 2 * want.timeout + _ROUTE_GRACE
         )
         for left, router in zip(range(len(order), 0, -1), order, strict=True):
             addresses = await self._resolve(router, deadline)
@@ -274,16 +274,10 @@ class RoutedPool(Pool):
         try:
             connection = await self.acquire_from(router, acquisition, parts)
             began = self.loop.time()
-            part = limit.part(parts)
             try:
-                answer = await bounded(
-                    connection.route(database, impersonated_user, bookmarks),
-                    part,
-                    f"{router} gave no routing table within {part}",
+                answer = await self._answer(
+                    connection, connection.route(database, impersonated_user, bookmarks), want, limit, parts
                 )
-            except TimeoutExpired as error:
-                connection.kill()
-                raise ServiceUnavailable(str(error)) from None
             finally:
                 # The time for connections does not run meanwhile.
                 deadline.put_off(self.loop.time() - began)
@@ -297,6 +291,40 @@ class RoutedPool(Pool):
             errors.append(error)
         logger.debug("no routing table from %s: %r", router, errors[-1])
         return None
+
+    async def _answer(
+        self,
+        connection: Connection,
+        step: Coroutine[Any, Any, Mapping[str, Any]],
+        want: Acquisition,
+        limit: Deadline,
+        parts: int,
+    ) -> Mapping[str, Any]:
+        """Await *step*, a router's answer: while it says something, until *limit*, of which it has a part.
+
+        Raises:
+            ServiceUnavailable: it was silent for as long as a connection may take, or the time is over. The
+                connection is cut.
+        """
+        limit = limit.part(parts)
+        silence = want.deadline(self.loop).part(parts).more(_ROUTE_GRACE)
+        task = self.loop.create_task(step)
+        try:
+            while True:
+                received = connection.bytes_received
+                until = limit.within(silence.remaining())
+                await asyncio.wait((task,), timeout=until.remaining())
+                if task.done():
+                    return task.result()
+                if limit.over or connection.bytes_received == received:
+                    connection.kill()
+                    raise ServiceUnavailable(f"{connection.address} gave no routing table within {until}")
+                silence = Deadline(self.loop, want.timeout + _ROUTE_GRACE)
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait((task,), timeout=_ROUTE_GRACE)
+            task.add_done_callback(seen)
 
     def _drop_strangers(self) -> None:
         """Close what is idle to addresses that no table names any more."""
