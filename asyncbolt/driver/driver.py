@@ -109,7 +109,7 @@ class AsyncDriver(AsyncContext):
     def __init__(self, target: Target, pool: PoolConfig, session: SessionConfig) -> None:
         self._target = target
         self._session_config = session
-        self._shared = Shared(pool, self._keep)
+        self._shared = Shared(pool, weakref.WeakMethod(self._keep))
         self._query_bookmark_manager = AsyncGraphDatabase.bookmark_manager()
         # Threads share what follows, under the lock; but the latest is looked at without.
         self._lock = threading.Lock()

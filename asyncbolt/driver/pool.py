@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import sys
+import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -166,9 +167,9 @@ class Shared:
 
     __slots__ = ("config", "homes", "keep", "listeners", "tls", "versions")
 
-    def __init__(self, config: PoolConfig, keep: Callable[[Pool], None]) -> None:
+    def __init__(self, config: PoolConfig, keep: weakref.WeakMethod[Callable[[Pool], None]]) -> None:
         self.config = config
-        self.keep = keep  # called with a pool that has got a connection: it is to be closed with the driver
+        self.keep = keep  # for a pool that has got a connection: it is to be closed with the driver
         self.listeners = Listeners()
         self.homes = HomeDatabases()
         self.tls = TlsContexts(config)
@@ -523,7 +524,9 @@ class Pool:
         connection.counted = True
         self._living.add(connection)
         host.connections.add(connection)
-        self._keep(self)
+        keep = self._keep()
+        if keep is not None:
+            keep(self)
         self._opened += 1
         if connection.routes_itself:
             self._self_routing += 1

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from aiohelp import aiotest
-from driver_servers import driver_of, serving
+from driver_servers import driver_of, serving, until
 
 import asyncbolt
 from asyncbolt.chunking import MessageReader, MessageWriter
@@ -85,3 +85,15 @@ async def test_results_and_transactions_are_freed_when_they_are_over(
 def test_records_of_plain_values_are_hidden_from_the_collector() -> None:
     (rows,) = MessageReader().feed(MessageWriter().records([(1, "a"), (2, [3])]))
     assert [gc.is_tracked(record) for record in make_records(("n", "x"), rows)] == [False, True]
+
+
+@aiotest
+async def test_a_driver_that_is_dropped_closes_its_connections() -> None:
+    """At once, without the collector: nothing that it has made keeps it."""
+    async with serving() as port:
+        driver = driver_of(port)
+        await driver.execute_query("NUMBERS")
+        pool = driver._pool()
+        with pytest.warns(ResourceWarning, match="was dropped without close"):
+            del driver
+        await until(lambda: not pool.living)
