@@ -18,7 +18,9 @@ WORKERS ?= 2
 PARALLEL := -p no:benchmark -n $(WORKERS)
 BUILD_INPUTS := pyproject.toml setup.py $(wildcard asyncbolt/*.pyx asyncbolt/*.pxd)
 # What the compiled run covers on both twins already, and what does not depend on the twin.
-PURE_SKIPS := $(addprefix --ignore=tests/,codec values chaos property/test_differential.py test_layers.py test_build.py)
+PURE_SKIPS := $(addprefix --ignore=tests/,codec values chaos property/test_differential.py \
+	property/test_fuzz_writer.py test_layers.py test_build.py $(addprefix client/test_,waits.py addresses.py \
+	loops.py) $(addprefix driver/test_driver_,waits.py loops.py))
 
 # Stops when the compiled codec is not what `import asyncbolt` finds.
 CHECK_BUILD := ASYNCBOLT_IMPL=c $(BIN)/python -I -c "import asyncbolt"

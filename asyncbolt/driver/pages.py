@@ -384,8 +384,8 @@ class Pages(AsyncRows):
     def _page(self, keys: tuple[str, ...], records: list[Record], after: Any, token: str | None) -> Page:
         key = self._key
         if isinstance(key, (str, int)):
-            # Before any record came, too.
-            if key not in (keys if isinstance(key, str) else range(len(keys))):
+            # Before any record came, too; but some servers name no columns where there are no rows.
+            if (keys or records) and key not in (keys if isinstance(key, str) else range(len(keys))):
                 raise ConfigurationError(
                     f"key={key!r} is no column of what the query returns: {listed(map(repr, keys))}"
                 )
