@@ -1,15 +1,15 @@
-"""Sockets to the addresses that a name stands for, tried side by side."""
+"""Connections to the addresses that a name stands for, tried side by side."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from ._clock import Deadline, TimeoutExpired, bounded
 
-__all__ = ["Place", "Reached", "Unreached", "connect_socket", "keep_alive", "places"]
+__all__ = ["Arrival", "Place", "Reached", "Unreached", "keep_alive", "places", "reach"]
 
 # RFC 8305: so many seconds after one address the next is tried too, while the first has not answered.
 _PACE: Final = 0.25
@@ -28,10 +28,54 @@ class Place(NamedTuple):
         return f"[{host}]:{self.address[1]}" if ":" in host else f"{host}:{self.address[1]}"
 
 
-class Reached(NamedTuple):
-    """A connected socket, which address it is of, and why others that were tried did not answer."""
+class Arrival(asyncio.Protocol):
+    """Has a new connection until its protocol is there; nothing is read meanwhile."""
 
-    socket: socket.socket
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self._early: list[bytes] = []
+        self._lost: tuple[Exception | None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by asyncio: the transport is connected."""
+        # uvloop's are no subclasses.
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.pause_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Called by asyncio where it reads all the same."""
+        self._early.append(bytes(data))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by asyncio: the transport is gone already."""
+        self._lost = (exc,)
+
+    def hand_over(self, protocol: asyncio.Protocol) -> None:
+        """Give the connection to *protocol*. Raises OSError when it is gone."""
+        self.check()
+        transport = self.transport
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        for data in self._early:
+            protocol.data_received(data)
+        transport.resume_reading()
+
+    def check(self) -> None:
+        """Raise OSError when the connection is gone."""
+        if self._lost is not None or self.transport.is_closing():
+            error = None if self._lost is None else self._lost[0]
+            raise error or ConnectionResetError("the connection was closed at once")
+
+    def abort(self) -> None:
+        """Cut it."""
+        self.transport.abort()
+
+
+class Reached(NamedTuple):
+    """A connection, which address it is of, and why others that were tried did not answer."""
+
+    arrival: Arrival
     place: Place
     errors: dict[Place, BaseException]
 
@@ -95,10 +139,10 @@ def _mixed(found: list[Place]) -> list[Place]:
     return mixed
 
 
-async def connect_socket(
+async def reach(
     loop: asyncio.AbstractEventLoop, candidates: Sequence[Place], deadline: Deadline, each: float | None
 ) -> Reached:
-    """Return a connected socket to the first of *candidates* that answers.
+    """Return a connection to the first of *candidates* that answers.
 
     The next is tried when one fails, and a quarter of a second after it (RFC 8305) while it is silent.
 
@@ -113,7 +157,7 @@ async def connect_socket(
     """
     waiting = list(reversed(candidates))
     errors: dict[Place, BaseException] = {}
-    running: dict[asyncio.Task[socket.socket], tuple[Place, Deadline]] = {}
+    running: dict[asyncio.Task[Arrival], tuple[Place, Deadline]] = {}
     try:
         while waiting or running:
             if waiting:
@@ -141,13 +185,13 @@ async def connect_socket(
         for task in running:
             _give_up(task)
         if running:
-            # So that their sockets are closed when this returns.
+            # So that nothing of them is left when this returns.
             await asyncio.wait(running, timeout=_PACE)
 
 
 async def _first(
-    running: dict[asyncio.Task[socket.socket], tuple[Place, Deadline]], pause: Deadline
-) -> set[asyncio.Task[socket.socket]]:
+    running: dict[asyncio.Task[Arrival], tuple[Place, Deadline]], pause: Deadline
+) -> set[asyncio.Task[Arrival]]:
     """Wait until one of the tasks is done, its time is over, or the *pause* is."""
     limits = [limit.remaining() for _, limit in running.values()]
     limits.append(pause.remaining())
@@ -156,34 +200,33 @@ async def _first(
     return done
 
 
-def _give_up(task: asyncio.Task[socket.socket]) -> None:
+def _give_up(task: asyncio.Task[Arrival]) -> None:
     task.cancel()
     task.add_done_callback(_close)
 
 
-def _close(task: asyncio.Task[socket.socket]) -> None:
+def _close(task: asyncio.Task[Arrival]) -> None:
     if not task.cancelled() and task.exception() is None:
-        task.result().close()
+        task.result().abort()
 
 
-async def _connected(loop: asyncio.AbstractEventLoop, place: Place) -> socket.socket:
-    sock = socket.socket(place.family, place.kind, place.protocol)
-    try:
-        sock.setblocking(False)
-        await loop.sock_connect(sock, place.address)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+async def _connected(loop: asyncio.AbstractEventLoop, place: Place) -> Arrival:
+    # Not by a socket of our own, which uvloop would have to take over: it may abort the process then.
+    host, port = place.address[:2]
+    _, arrival = await loop.create_connection(Arrival, host, port, family=place.family, proto=place.protocol)
+    return arrival
 
 
 # A peer that is gone without a word is noticed after a minute: half of it idle, then three questions.
 _KEEP_ALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPALIVE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 
 
-def keep_alive(sock: socket.socket) -> None:
+def keep_alive(transport: asyncio.Transport) -> None:
     """Have the system find out whether the peer of an idle connection is still there."""
     try:
+        sock = transport.get_extra_info("socket")
+        if sock is None:
+            return  # gone already
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in _KEEP_ALIVE:
             option = getattr(socket, name, None)

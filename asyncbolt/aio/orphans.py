@@ -17,9 +17,9 @@ def close_orphan(transport: asyncio.BaseTransport, loop: asyncio.AbstractEventLo
     Where the loop is only stopped, the descriptor stays until the loop runs again or is collected, since the
     loop still has it in its books.
     """
-    wrapped: Any = transport.get_extra_info("socket")
-    if wrapped is not None and wrapped.fileno() >= 0:
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):
+        wrapped: Any = transport.get_extra_info("socket")
+        if wrapped is not None and wrapped.fileno() >= 0:
             # Another descriptor of the same connection, since not every transport's socket can do that.
             with socket.socket(fileno=os.dup(wrapped.fileno())) as same:
                 same.shutdown(socket.SHUT_RDWR)

@@ -17,7 +17,7 @@ from .._options import fetch_size as fitting_size
 from .._options import seconds, whole
 from ..aio._clock import CONNECT_TIMEOUT, Deadline, TimeoutExpired, bounded
 from ..aio.client import BoltClientProtocol
-from ..aio.dial import Place, Unreached, connect_socket, keep_alive, places
+from ..aio.dial import Arrival, Place, Unreached, keep_alive, places, reach
 from ..aio.tls import client_context
 from ..exceptions import (
     AuthConfigurationError,
@@ -228,11 +228,11 @@ class Opener:
         left = await self._places(loop, deadline)
         failures: list[tuple[Place | None, BoltError | TimeoutError]] = []
         while left:
-            place, socket = await self._reach(loop, left, deadline, failures)
-            if place is None and socket is None and self.address.path is None:
+            place, arrival = await self._reach(loop, left, deadline, failures)
+            if place is None and arrival is None and self.address.path is None:
                 break
             try:
-                await self._negotiate(link, _Sockets(self, place, socket), deadline.part(len(left) + 1))
+                await self._negotiate(link, _Arrivals(self, place, arrival), deadline.part(len(left) + 1))
                 return
             except (HandshakeError, ServiceUnavailable, TimeoutExpired) as error:
                 failures.append((place, error))
@@ -246,14 +246,14 @@ class Opener:
         deadline = Deadline(loop, timeout)
         try:
             left = await self._places(loop, deadline)
-            place, socket = await self._reach(loop, left, deadline, [])
-            if socket is None and self.address.path is None:
+            place, arrival = await self._reach(loop, left, deadline, [])
+            if arrival is None and self.address.path is None:
                 return False
-            sockets = _Sockets(self, place, socket)
+            arrivals = _Arrivals(self, place, arrival)
             try:
-                await _drop(await self._greet(loop, sockets, deadline))
+                await _drop(await self._greet(loop, arrivals, deadline))
             finally:
-                sockets.close()
+                arrivals.close()
         except (HandshakeError, ServiceUnavailable, TimeoutExpired):
             return False
         return True
@@ -276,14 +276,14 @@ class Opener:
         left: list[Place | None],
         deadline: Deadline,
         failures: list[tuple[Place | None, BoltError | TimeoutError]],
-    ) -> tuple[Place | None, socket.socket | None]:
+    ) -> tuple[Place | None, Arrival | None]:
         """Take the first address that answers out of *left*, and those that fail; None: there is none."""
         if self.address.path is not None:
             left.clear()
             return None, None
         found = [place for place in left if place is not None]
         try:
-            reached = await connect_socket(loop, found, deadline, self.connect_timeout)
+            reached = await reach(loop, found, deadline, self.connect_timeout)
         except Unreached as error:
             left.clear()
             for place, failure in error.errors.items():
@@ -293,7 +293,7 @@ class Opener:
             failures.append((place, self._not_connected(failure)))
             left.remove(place)
         left.remove(reached.place)
-        return reached.place, reached.socket
+        return reached.place, reached.arrival
 
     def _not_connected(self, error: BaseException) -> BoltError | TimeoutError:
         """Return what is raised when an address could not be reached because of *error*."""
@@ -303,16 +303,16 @@ class Opener:
         failure.__cause__ = error
         return failure
 
-    async def _negotiate(self, link: Link, sockets: _Sockets, deadline: Deadline) -> None:
+    async def _negotiate(self, link: Link, arrivals: _Arrivals, deadline: Deadline) -> None:
         """Agree on a version with the server at one address, and log in."""
         loop = link.loop
         try:
             if self.versions is not None:
                 known = self.versions[0] if len(self.versions) == 1 else None
                 if known is not None and _answers_unasked(known):
-                    protocol = await self._greet(loop, sockets, deadline, version=known)
+                    protocol = await self._greet(loop, arrivals, deadline, version=known)
                 else:
-                    protocol = await self._greet(loop, sockets, deadline, versions=self.versions)
+                    protocol = await self._greet(loop, arrivals, deadline, versions=self.versions)
                 await self._log_in(link, protocol, deadline)
                 return
             known = self.memory.get(self._key)
@@ -323,21 +323,21 @@ class Opener:
                 try:
                     # What is silent may be silent because of the guess.
                     part = deadline.part(2)
-                    await self._log_in(link, await self._greet(loop, sockets, part, **guess), part)
+                    await self._log_in(link, await self._greet(loop, arrivals, part, **guess), part)
                     return
                 except (HandshakeError, ServiceUnavailable, TimeoutExpired):
                     # Not taken any more, perhaps: ask.
                     self.memory.forget(self._key)
-            protocol = await self._greet_somehow(loop, sockets, deadline)
+            protocol = await self._greet_somehow(loop, arrivals, deadline)
             await self._log_in(link, protocol, deadline)
             version = protocol.connection.version
             if version is not None:
                 self.memory.learn(self._key, version)
         finally:
-            sockets.close()
+            arrivals.close()
 
     async def _greet_somehow(
-        self, loop: asyncio.AbstractEventLoop, sockets: _Sockets, deadline: Deadline
+        self, loop: asyncio.AbstractEventLoop, arrivals: _Arrivals, deadline: Deadline
     ) -> BoltClientProtocol:
         """Offer every version: first the newer ones, then, where these come to nothing, the oldest.
 
@@ -345,8 +345,8 @@ class Opener:
         after some seconds of silence both offers are open, and the first that is answered counts.
         """
         if not self.oldest:
-            return await self._greet(loop, sockets, deadline)
-        first = loop.create_task(self._greet(loop, sockets, deadline))
+            return await self._greet(loop, arrivals, deadline)
+        first = loop.create_task(self._greet(loop, arrivals, deadline))
         tasks = [first]
         taken: asyncio.Task[BoltClientProtocol] | None = None
         try:
@@ -359,7 +359,7 @@ class Opener:
                 if getattr(error, "reason", None) not in _RETRIED:
                     raise error
             # Four slots are not enough for the oldest versions.
-            tasks.append(loop.create_task(self._greet(loop, sockets, deadline, offers=FALLBACK_OFFERS)))
+            tasks.append(loop.create_task(self._greet(loop, arrivals, deadline, offers=FALLBACK_OFFERS)))
             while running := [task for task in tasks if not task.done()]:
                 await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in tasks:
@@ -376,7 +376,7 @@ class Opener:
                 await asyncio.wait(running, timeout=1.0)
 
     async def _greet(
-        self, loop: asyncio.AbstractEventLoop, sockets: _Sockets, deadline: Deadline, **offered: Any
+        self, loop: asyncio.AbstractEventLoop, arrivals: _Arrivals, deadline: Deadline, **offered: Any
     ) -> BoltClientProtocol:
         """Make one connection, and agree on a version unless it is known.
 
@@ -384,7 +384,7 @@ class Opener:
         """
         connection = ClientConnection(**offered, **self._connection_options)
         protocol = self._make_protocol(loop, connection)
-        await self._connect_transport(loop, protocol, sockets, deadline)
+        await self._connect_transport(loop, protocol, arrivals, deadline)
         try:
             if connection.version is None:
                 await bounded(
@@ -432,7 +432,7 @@ class Opener:
         self,
         loop: asyncio.AbstractEventLoop,
         protocol: BoltClientProtocol,
-        sockets: _Sockets,
+        arrivals: _Arrivals,
         deadline: Deadline,
     ) -> None:
         address = self.address
@@ -441,30 +441,15 @@ class Opener:
             if address.path is not None:
                 await self._connect_path(loop, protocol, address.path, limit)
                 return
-            sock = await sockets.take(loop, deadline)
-            taken = False
-
-            async def attach() -> tuple[Any, Any]:
-                nonlocal taken
-                taken = True
-                remaining = limit.remaining()
-                tls: dict[str, Any] = {}
-                if self.ssl is not None:
-                    tls = {"ssl": self.ssl, "server_hostname": address.host}
-                    if remaining is not None:
-                        tls["ssl_handshake_timeout"] = remaining + 1.0
-                return await loop.create_connection(lambda: protocol, sock=sock, **tls)
-
+            arrival = await arrivals.take(loop, deadline)
             try:
-                await bounded(
-                    attach(),
-                    limit,
-                    f"{address} is connected, but TLS did not begin within {limit}",
-                    undo=lambda pair: pair[0].abort(),
-                )
-            finally:
-                if not taken:
-                    sock.close()
+                if self.ssl is None:
+                    arrival.hand_over(protocol)
+                else:
+                    await self._start_tls(loop, protocol, arrival, limit)
+            except BaseException:
+                arrival.abort()
+                raise
         except Unreached as unreached:
             (failure,) = unreached.errors.values()
             raise self._not_connected(failure) from failure
@@ -482,6 +467,33 @@ class Opener:
             no_tls = self.ssl is not None and protocol.transport is None
             hint = " (or it does not speak TLS)" if no_tls else ""
             raise ServiceUnavailable(f"cannot connect to {address}{hint}: {reason(error)}") from error
+
+    async def _start_tls(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        protocol: BoltClientProtocol,
+        arrival: Arrival,
+        limit: Deadline,
+    ) -> None:
+        arrival.check()
+        assert self.ssl is not None
+        remaining = limit.remaining()
+        transport = await bounded(
+            loop.start_tls(
+                arrival.transport,
+                protocol,
+                self.ssl,
+                server_hostname=self.address.host,
+                # Ours comes first; on Python 3.10 what is cancelled goes on until this one.
+                ssl_handshake_timeout=None if remaining is None else remaining + 1.0,
+            ),
+            limit,
+            f"{self.address} is connected, but TLS did not begin within {limit}",
+            undo=_abort,
+        )
+        if transport is None:
+            raise ConnectionResetError("the connection was closed during the TLS handshake")
+        protocol.connection_made(transport)
 
     async def _connect_path(
         self, loop: asyncio.AbstractEventLoop, protocol: BoltClientProtocol, path: str, limit: Deadline
@@ -551,36 +563,41 @@ async def auth_token(auth: Any, deadline: Deadline) -> Mapping[str, Any]:
     )
 
 
-class _Sockets:
-    """Sockets to one address of the server: the one with which it was found, then new ones."""
+class _Arrivals:
+    """Connections to one address of the server: the one with which it was found, then new ones."""
 
     __slots__ = ("_first", "_opener", "_place")
 
-    def __init__(self, opener: Opener, place: Place | None, first: socket.socket | None) -> None:
+    def __init__(self, opener: Opener, place: Place | None, first: Arrival | None) -> None:
         self._opener = opener
         self._place = place
         self._first = first
 
-    async def take(self, loop: asyncio.AbstractEventLoop, deadline: Deadline) -> socket.socket:
-        """Return a connected socket, which the caller owns from now on.
+    async def take(self, loop: asyncio.AbstractEventLoop, deadline: Deadline) -> Arrival:
+        """Return a connection, which the caller owns from now on.
 
         Raises:
             Unreached: there is none.
         """
         assert self._place is not None
         opener = self._opener
-        sock, self._first = self._first, None
-        if sock is None:
-            sock = (await connect_socket(loop, [self._place], deadline, opener.connect_timeout)).socket
+        arrival, self._first = self._first, None
+        if arrival is None:
+            arrival = (await reach(loop, [self._place], deadline, opener.connect_timeout)).arrival
         if opener.keep_alive:
-            keep_alive(sock)
-        return sock
+            keep_alive(arrival.transport)
+        return arrival
 
     def close(self) -> None:
         """Close what was not taken."""
         if self._first is not None:
-            self._first.close()
+            self._first.abort()
             self._first = None
+
+
+def _abort(transport: Any) -> None:
+    if transport is not None:
+        transport.abort()
 
 
 async def _drop(protocol: BoltClientProtocol) -> None:

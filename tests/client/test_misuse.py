@@ -331,7 +331,7 @@ async def test_an_error_that_says_nothing(error: OSError, monkeypatch: pytest.Mo
     async def fails(*_: Any, **__: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", fails)
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", fails)
     for uri in ("bolt://127.0.0.1:1", "bolt+ssc://127.0.0.1:1"):
         with pytest.raises(asyncbolt.ServiceUnavailable) as caught:
             await Opener(uri).open()

@@ -258,7 +258,9 @@ class _End(asyncio.Protocol):
         """RST."""
         if self.transport is None or self.lost:
             return
-        endpoint = self.transport.get_extra_info("socket")
+        endpoint = None
+        with contextlib.suppress(OSError):  # uvloop's: it is closed already
+            endpoint = self.transport.get_extra_info("socket")
         if endpoint is not None:
             with contextlib.suppress(OSError):
                 endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -406,6 +406,12 @@ class Round:
         (self.acked if happened else self.never).update(keys)
 
     def _failed(self, keys: list[int], error: BaseException, transaction: bool) -> None:
+        first = getattr(error, "first_row", None)
+        if first is not None and not transaction:
+            # One of execute_many: what it says is done is, and what is behind all that it has sent is not.
+            self._known(keys[:first], True)
+            self._known(keys[first + error.row_count :], False)  # type: ignore[attr-defined]
+            return
         if not isinstance(error, _LOST) or isinstance(error, IncompleteCommit):
             return
         if transaction or getattr(error, "may_have_run", True) is False:
