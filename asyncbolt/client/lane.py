@@ -1035,6 +1035,9 @@ class Lane:
         if self._interrupts:
             for job in self._flight:
                 job.interrupted = True
+                if job.group is not None:
+                    # What of the group is not written yet would run behind the RESET.
+                    job.group.failed = True
         self._interrupts = []
         self._hold = self._failure
         self._failure = False
@@ -1212,6 +1215,8 @@ class Lane:
         if job.failed:
             return
         job.failed = True
+        if job.group is not None:
+            job.group.failed = True
         if not job.unwanted:
             job.on_error(error)
 

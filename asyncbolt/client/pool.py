@@ -96,6 +96,7 @@ class Pool(AsyncContext):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening: set[asyncio.Task[ClientSession]] = set()
         self._retired: set[ClientSession] = set()  # closing, and no longer counted
+        self._cleaning: set[ClientSession] = set()  # came back with something under way
         self._background: set[asyncio.Task[Any]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -211,7 +212,7 @@ class Pool(AsyncContext):
         self._close_down()
         for entry in (*self._take_idle(), *self._out.values()):
             entry.session.abort()
-        for session in tuple(self._retired):
+        for session in (*self._retired, *self._cleaning):
             session.abort()
         self._size -= len(self._out)
         self._out.clear()
@@ -241,7 +242,7 @@ class Pool(AsyncContext):
         while self._background:
             await asyncio.wait(tuple(self._background), timeout=deadline.remaining())
             if self._background and deadline.over:
-                for session in tuple(self._retired):
+                for session in (*self._retired, *self._cleaning):
                     session.abort()
                 # Nothing has to wait for a peer any more.
                 await asyncio.wait(tuple(self._background), timeout=_IMPATIENCE)
@@ -423,6 +424,7 @@ class Pool(AsyncContext):
         session = entry.session
         if session.is_connected and not self._closing:
             reset = asyncio.ensure_future(session.reset())
+            self._cleaning.add(session)
             try:
                 while not reset.done():
                     received = session.protocol.bytes_received
@@ -434,6 +436,7 @@ class Pool(AsyncContext):
                 session.abort()
                 raise
             finally:
+                self._cleaning.discard(session)
                 reset.add_done_callback(seen)
         if session.is_connected and not self._closing:
             self._put_back(entry)

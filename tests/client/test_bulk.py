@@ -14,6 +14,7 @@ import types
 
 import pytest
 from aiohelp import LOOPS, aiotest
+from driver_servers import until
 from wire_server import WireServer
 
 import asyncbolt
@@ -471,6 +472,35 @@ async def test_what_waits_for_somebody_else_does_not_happen_when_the_time_is_ove
                 await other
             assert located(caught.value) == (0, 0)
         await session.fetch("ROWS 1")
+        assert server.batches == []
+
+
+@aiotest
+async def test_what_is_behind_an_interrupted_batch_does_not_happen():
+    """Somebody resets the session: a batch that is ready only then would run behind the RESET."""
+    more = asyncio.Event()
+
+    async def rows():
+        for number in range(10):
+            yield number
+        await more.wait()
+        for number in range(10, 20):
+            yield number
+
+    async with WireServer() as server, asyncbolt.connect(server.uri) as session:
+        server.hold()
+        load = asyncio.create_task(session.execute_many("COUNT", rows(), batch_rows=10))
+        await server.until(lambda: "RUN" in server.messages)
+        sent = session.protocol.connection
+        resetting = asyncio.create_task(session.reset())
+        await until(lambda: any(request.message.name == "RESET" for request in sent.outstanding))
+        more.set()
+        with pytest.raises(asyncbolt.BoltError) as caught:
+            await load
+        await resetting
+        assert located(caught.value) == (0, 10)
+        server.release()
+        assert await session.fetch("ROWS 1") == [(0,)]
         assert server.batches == []
 
 

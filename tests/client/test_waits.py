@@ -339,6 +339,24 @@ async def test_closing_a_pool_of_silent_sessions_ends_at_its_limit():
 
 
 @aiotest
+async def test_closing_a_pool_cuts_what_is_being_cleaned():
+    async with stallable() as (_server, proxy, uri):
+        pool = await asyncbolt.create_pool(uri, min_size=1, max_size=1, reset_timeout=30)
+
+        async def use():
+            async with pool.acquire() as session:
+                stall(proxy)
+                await session.fetch("ROWS 1", timeout=0.05)
+
+        with pytest.raises(asyncio.TimeoutError):
+            await ends_within(0.05, asyncio.wait_for(use(), 0.1))
+        began = asyncio.get_running_loop().time()
+        await pool.close(timeout=0.1)
+        assert asyncio.get_running_loop().time() - began < 0.9
+        assert pool.size == 0
+
+
+@aiotest
 async def test_leaving_a_session_of_a_pool_when_cancelled_waits_for_nothing():
     async with stallable() as (_server, proxy, uri):
         pool = await asyncbolt.create_pool(uri, min_size=1, max_size=1, reset_timeout=30)
