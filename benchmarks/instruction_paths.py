@@ -245,6 +245,11 @@ class _Transport(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
 
+    def pause_reading(self) -> None:
+        pass
+
+    resume_reading = pause_reading
+
     def is_closing(self) -> bool:
         return False
 

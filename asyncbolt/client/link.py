@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from asyncio import get_running_loop
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -282,11 +283,11 @@ class Link:
     def check_loop(self) -> None:
         """Raise when another event loop runs than the connection's, before anything is done."""
         try:
-            running = asyncio.get_running_loop()
+            if get_running_loop() is self._loop:
+                return
         except RuntimeError:
-            running = None
-        if running is not self._loop:
-            raise self._elsewhere()
+            pass
+        raise self._elsewhere()
 
     @staticmethod
     def _elsewhere() -> LocalProtocolError:
@@ -502,7 +503,7 @@ class Link:
 
     async def _call(self, job: Job, timeout: float | None) -> Any:
         """Submit *job* and wait for its result."""
-        if asyncio.get_running_loop() is not self._loop:
+        if get_running_loop() is not self._loop:
             raise self._elsewhere()
         if timeout is not None:
             timeout = seconds("timeout", timeout)

@@ -163,14 +163,14 @@ class Connection(Link):
 
     def queue(self, job: Job) -> None:
         """Queue *job*, to be written with the next one; what goes wrong is told to it or raised."""
-        self.check_loop()
         if self._flush_due or not self._lane.write_alone(job):
             self._lane.submit(job)
 
     def write(self, job: Job) -> None:
-        """Queue *job*, and write what may be written at once: a connection has one user."""
-        if asyncio.get_running_loop() is not self._loop:
-            raise self._elsewhere()
+        """Queue *job*, and write what may be written at once: a connection has one user.
+
+        In its own loop, which sessions and transactions have checked.
+        """
         if not self._flush_due and self._lane.write_alone(job):
             self._protocol._flush()
             if self._silence is not None and self._silence_timer is None:

@@ -9,6 +9,7 @@ import sys
 import warnings
 import weakref
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from .._hints import AsyncContext, check_parameters
@@ -97,7 +98,7 @@ class AsyncSession(ResultOwner, AsyncContext):
         )
         self._bookmarks: frozenset[str] = self._initial
         self._from_manager: frozenset[str] = frozenset()
-        self._job_end = _JobEnd(self)
+        self._job_end: _JobEnd | None = None
         self._pinned = False  # the database is known, and stays
         self._home_key: Any = None
 
@@ -413,6 +414,8 @@ class AsyncSession(ResultOwner, AsyncContext):
         config = self._config
         mode = _MODES[config.default_access_mode]
         text, timeout, metadata = _parts(query)
+        if self._job_end is None:
+            self._job_end = _JobEnd(self)
         tries = 0
         told: set[TelemetryAPI] = set()
         while True:
@@ -784,7 +787,8 @@ class AsyncSession(ResultOwner, AsyncContext):
             raise TransactionError(self._transaction, "a transaction is open already")
         metadata = getattr(function, "metadata", None)
         timeout = getattr(function, "timeout", None)
-        check_options(metadata, timeout)
+        if metadata is not None or timeout is not None:
+            check_options(metadata, timeout)
         retries: Retries | None = None
         last: BaseException | None = None
         told: set[TelemetryAPI] = set()
@@ -801,7 +805,7 @@ class AsyncSession(ResultOwner, AsyncContext):
                 transaction._readings = readings
                 try:
                     work = function(transaction, *arguments, **keywords)
-                    if not hasattr(work, "__await__") and not inspect.isawaitable(work):
+                    if type(work) is not CoroutineType and not inspect.isawaitable(work):
                         raise TypeError(
                             f"a unit of work is a coroutine function: {_named(function)} returned"
                             f" {_named(type(work))}, which cannot be awaited. Write 'async def'"
