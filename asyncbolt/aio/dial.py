@@ -51,15 +51,18 @@ class Arrival(asyncio.Protocol):
         """Called by asyncio: the transport is gone already."""
         self._lost = (exc,)
 
-    def hand_over(self, protocol: asyncio.Protocol) -> None:
-        """Give the connection to *protocol*. Raises OSError when it is gone."""
-        self.check()
+    def hand_over(self, protocol: asyncio.Protocol) -> bool:
+        """Give the connection to *protocol*; return False, and only what came, when it is gone."""
         transport = self.transport
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
+        gone = self._lost is not None or transport.is_closing()
+        if not gone:
+            transport.set_protocol(protocol)
+            protocol.connection_made(transport)
         for data in self._early:
             protocol.data_received(data)
-        transport.resume_reading()
+        if not gone:
+            transport.resume_reading()
+        return not gone
 
     def check(self) -> None:
         """Raise OSError when the connection is gone."""

@@ -444,7 +444,8 @@ class Opener:
             arrival = await arrivals.take(loop, deadline)
             try:
                 if self.ssl is None:
-                    arrival.hand_over(protocol)
+                    if not arrival.hand_over(protocol) and protocol.connection.error is None:
+                        arrival.check()
                 else:
                     await self._start_tls(loop, protocol, arrival, limit)
             except BaseException:

@@ -114,6 +114,26 @@ async def test_http_server():
         assert raw.connections == 1
 
 
+@aiotest(loops=LOOPS)
+async def test_a_server_that_speaks_first():
+    """A web server that is busy says so and closes, before it was asked anything."""
+
+    class Busy(asyncio.Protocol):
+        def connection_made(self, transport):
+            transport.write(b"HTTP/1.1 503 Service Unavailable\r\n\r\n")
+            transport.close()
+
+    server = await asyncio.get_running_loop().create_server(Busy, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        for _ in range(3):
+            await refused(f"bolt://127.0.0.1:{port}", asyncbolt.HandshakeError, f"127.0.0.1:{port}.*HTTP")
+            driver = asyncbolt.AsyncGraphDatabase.driver(f"bolt://127.0.0.1:{port}", auth=("u", "p"))
+            async with driver:
+                with pytest.raises(asyncbolt.ServiceUnavailable, match="HTTP"):
+                    await driver.verify_connectivity()
+
+
 @aiotest
 async def test_no_common_version():
     async with Raw(b"\0\0\0\0") as raw:
