@@ -281,13 +281,16 @@ class Link:
             protocol._flush()
 
     def check_loop(self) -> None:
-        """Raise when another event loop runs than the connection's, before anything is done."""
+        """Raise when another event loop runs than the connection's, before anything is done.
+
+        Between two runs of its own loop none need run.
+        """
         try:
-            if get_running_loop() is self._loop:
-                return
+            here = get_running_loop() is self._loop
         except RuntimeError:
-            pass
-        raise self._elsewhere()
+            here = not self._loop.is_running()
+        if not here:
+            raise self._elsewhere()
 
     @staticmethod
     def _elsewhere() -> LocalProtocolError:

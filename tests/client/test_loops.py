@@ -91,6 +91,25 @@ async def test_what_has_no_await_in_another_loop():
         assert server.created == ["a"]
 
 
+def test_closing_between_two_runs_of_the_loop():
+    loop = asyncio.new_event_loop()
+
+    async def begin():
+        server = await WireServer().__aenter__()
+        return server, await asyncbolt.connect(server.uri)
+
+    async def end():
+        await session.wait_closed()
+        await server.__aexit__()
+
+    server, session = loop.run_until_complete(begin())
+    session.pipeline("ROWS 1")
+    session.close()
+    loop.run_until_complete(end())
+    loop.close()
+    assert not session.is_connected
+
+
 @aiotest
 async def test_a_session_may_be_aborted_from_anywhere():
     async with WireServer() as server:
