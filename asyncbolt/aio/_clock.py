@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
-__all__ = ["CLOSE_TIMEOUT", "CONNECT_TIMEOUT", "Deadline", "TimeoutExpired", "bounded", "seen"]
+__all__ = ["CLOSE_TIMEOUT", "CONNECT_TIMEOUT", "GRACE", "Deadline", "TimeoutExpired", "bounded", "seen"]
 
 CONNECT_TIMEOUT: Final = 30.0
 """Seconds that connecting may take where nobody said otherwise: resolving, TCP, TLS, handshake, login."""
@@ -16,8 +16,8 @@ CONNECT_TIMEOUT: Final = 30.0
 CLOSE_TIMEOUT: Final = 5.0
 """Seconds that closing may take where nobody said otherwise."""
 
-# A step that is cancelled has so many seconds to end; one that will not is left to itself.
-_GRACE: Final = 0.2
+GRACE: Final = 0.2
+"""Seconds that a step has to end when it is cancelled; one that will not is left to itself."""
 
 _T = TypeVar("_T")
 
@@ -98,7 +98,7 @@ async def bounded(
         if not task.done():
             task.cancel()
             try:
-                await asyncio.wait((task,), timeout=_GRACE)
+                await asyncio.wait((task,), timeout=GRACE)
             finally:
                 # Its end is seen to without us: cancelled once more, or it takes its time.
                 if not task.done():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .._hints import AsyncContext, Awaited, keywords_only, reason
 from .._options import seconds, whole
-from ..aio._clock import CLOSE_TIMEOUT, Deadline, TimeoutExpired, seen
+from ..aio._clock import CLOSE_TIMEOUT, GRACE, Deadline, TimeoutExpired, seen
 from ..exceptions import (
     BoltError,
     ConfigurationError,
@@ -34,8 +34,6 @@ _TRUSTED_SECONDS: Final = 30.0
 _PING_SECONDS: Final = 5.0
 # One that is silent while it is being reset is given up after so many seconds when others wait for its place.
 _IMPATIENCE: Final = 1.0
-# Seconds in which connecting ends when it is given up.
-_GRACE: Final = 0.2
 
 
 class _Entry:
@@ -354,7 +352,7 @@ class Pool(AsyncContext):
             self._vacate()
             if not task.done():
                 # It ends at once, and before this does: the loop may be about to end too.
-                await asyncio.wait((task,), timeout=_GRACE)
+                await asyncio.wait((task,), timeout=GRACE)
             if isinstance(error, TimeoutExpired) and deadline.over:
                 text = f"no new connection in time: {reason(error)}"
                 raise ConnectionAcquisitionTimeoutError(text) from error

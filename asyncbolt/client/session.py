@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 from .._constants import Message
 from .._hints import AsyncContext, UnknownArgument, unknown_arguments
 from .._options import seconds
-from ..aio._clock import CLOSE_TIMEOUT, TimeoutExpired, seen
+from ..aio._clock import CLOSE_TIMEOUT, GRACE, TimeoutExpired, seen
 from ..aio.orphans import close_orphan
 from ..exceptions import LocalProtocolError, ServiceUnavailable
 from . import bulk
@@ -66,10 +66,6 @@ class AuthToken(dict[str, Any]):
         return repr(shown)
 
     __str__ = __repr__
-
-
-# Seconds in which connecting ends when it is given up.
-_GRACE: Final = 0.2
 
 
 class _Reconnection:
@@ -423,7 +419,7 @@ class ClientSession(Link, AsyncContext):
             again.waiting -= 1
             if not again.waiting and not task.done():
                 task.cancel()
-                await asyncio.wait((task,), timeout=_GRACE)
+                await asyncio.wait((task,), timeout=GRACE)
         if not task.done() or (task.cancelled() and not again.closed):
             raise TimeoutExpired(f"not connected again within {timeout} s")
         if task.cancelled():

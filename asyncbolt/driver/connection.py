@@ -233,14 +233,14 @@ class Connection(Link):
         job.waiter = self._loop.create_future()
         return await self._await(job, deadline.remaining())
 
-    async def settle(self, seconds: float | None = None) -> None:
-        """Wait until everything is answered or the connection is lost, *seconds* at most.
+    async def settle(self) -> None:
+        """Wait until everything is answered or the connection is lost.
 
-        Without them, what was given up has time limits of its own, RESET among them.
+        What was given up has time limits of its own, RESET among them.
         """
         if not (self._lane.idle or self._lane.error is not None):
             self._schedule()
-            await self._settle(Deadline(self._loop, seconds))
+            await self._settle(Deadline(self._loop, None))
 
     async def while_alive(self, step: Coroutine[Any, Any, None]) -> None:
         """Await *step*, which waits for the end of a statement, as long as the server is there.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from .._hints import reason
-from ..aio._clock import CLOSE_TIMEOUT, Deadline, TimeoutExpired
+from ..aio._clock import CLOSE_TIMEOUT, GRACE, Deadline, TimeoutExpired
 from ..client.connect import Opener, VersionMemory
 from ..exceptions import (
     BoltError,
@@ -52,8 +52,6 @@ _CHECK_SECONDS: Final = 5.0
 # A connection that is silent while it is being cleaned is given up after so many seconds when others wait for
 # its place; otherwise when its own limits are over.
 _IMPATIENCE: Final = 1.0
-# Seconds in which connecting ends when it is given up.
-_GRACE: Final = 0.2
 
 # Handshakes that fail so may succeed the next time.
 _PASSING: Final = (HandshakeReason.CLOSED_BEFORE_REPLY, HandshakeReason.INCOMPLETE)
@@ -511,7 +509,7 @@ class Pool:
                 self._background.add(task)
                 task.add_done_callback(self._opened_in_vain)
                 # It ends at once, and before this does: the loop may be about to end too.
-                await asyncio.wait((task,), timeout=_GRACE)
+                await asyncio.wait((task,), timeout=GRACE)
             elif not task.cancelled() and task.exception() is None:
                 task.result().kill()
             raise
